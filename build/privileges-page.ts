@@ -26,6 +26,8 @@ and \`treewarden doctor\` prints the lines that are in force with this host's co
   than Linux 5.1, and ends nothing. Every process computes, has threads, reads and waits; what it may do beyond that is
   below. What no line allows, such as ptrace(2), mount(2), setns(2) or loading a module, no process may do. No memory can
   become executable once the filter is in force, but the runtime's own area for compiled code is writable all the time.
+- **Memory**: the parts of the executable that the warden uses stay in memory (mlock2(2); 46 MB, which all processes share),
+  where RLIMIT_MEMLOCK allows it. Its private memory is not locked: the runtime could then give none of it back.
 - **Limits**: no core dumps; ${memoryHeadroom / (1 << 30)} GiB of private memory beyond what the runtime reserves at its start, except for the
   supervisor, from which the others would inherit the limit. A process that reaches it ends, and the supervisor starts
   another.
@@ -42,6 +44,7 @@ const anyMode: PrivilegeMode = {
   enforcement: "kill",
   mail: true,
   setIdMail: false,
+  evidence: false,
   exports: true,
 };
 

@@ -104,6 +104,7 @@ function forSystemd(inputs: PackageInputs, format: "deb" | "rpm"): readonly Cont
     ...common(inputs, format),
     { src: inputs.executable, dst: "/usr/bin/treewarden", file_info: EXECUTABLE },
     file("systemd/treewarden.service", "/usr/lib/systemd/system/treewarden.service"),
+    file("systemd/sealed.conf", "/usr/share/doc/treewarden/sealed.conf"),
     file("systemd/treewarden.sysusers", "/usr/lib/sysusers.d/treewarden.conf"),
     file("systemd/treewarden.tmpfiles", "/usr/lib/tmpfiles.d/treewarden.conf"),
   ];

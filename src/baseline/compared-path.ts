@@ -1,7 +1,6 @@
 // Paths as baselines compare them. Labels and what is shown keep what is folded here: two releases of one application
 // stay apart in a tree, but a new one is no alarm.
-import { USER_MOUNTS } from "../fingerprint/identify.ts";
-import { mergedPath } from "../fingerprint/path.ts";
+import { mergedPath, USER_MOUNTS } from "../fingerprint/path.ts";
 
 /**
  * A directory that is a version (`15`, `v20`, `17.0.9+9`) or an abbreviated commit, which git writes with at least seven

@@ -1,8 +1,9 @@
 // Which executables of one program a baseline takes for the same: a script is known below any packaged interpreter of
 // its interpreter's family, anything else by its executable's path.
-import { interpreterFamilies } from "../fingerprint/commandline.ts";
-import { identify, USER_MOUNTS } from "../fingerprint/identify.ts";
-import { directoryOf, mergedPath, nameOf } from "../fingerprint/path.ts";
+
+import { identify } from "../fingerprint/identify.ts";
+import { directoryOf, mergedPath, nameOf, USER_MOUNTS } from "../fingerprint/path.ts";
+import { interpreterFamilies } from "../fingerprint/program-kinds.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import { unambiguous, undoUnambiguous } from "../linux/text.ts";
 import { comparedPath } from "./compared-path.ts";
@@ -63,7 +64,8 @@ function classesOf(executable: string, compared: string, path: string, isImage: 
   return [compared, ...interpreterFamilies(nameOf(executable))];
 }
 
-function foldedExecutablePath(executable: string): string {
+/** The folded path of an executable that was run by this path. */
+export function foldedExecutablePath(executable: string): string {
   const unknown = { filename: undefined, script: undefined, args: undefined, cwd: undefined };
   const isMemfd = executable.startsWith("memfd:");
   return identify({ executable, executableMemfd: isMemfd, ...unknown }).foldedExecutable ?? executable;

@@ -27,6 +27,9 @@ const savedState = v.object({
   uncertain: count,
   unreadable: count,
   trees: count,
+  // Earlier versions did not write these two.
+  inTransit: v.optional(count, 0),
+  unconfirmed: v.optional(count, 0),
   hour: count,
   perHour: v.pipe(v.array(count), v.maxLength(HOURS)),
 });
@@ -54,6 +57,10 @@ export interface LearningState {
   /** Number of executions that were not learned because a part of their lineage was not seen. */
   readonly uncertain: number;
   readonly trees: number;
+  /** Number of `trees` that this warden has found and that the reporter has not confirmed to be in the journal yet. */
+  readonly inTransit: number;
+  /** Number of `trees` that were in transit when a warden ended. Some of them may be in the journal. */
+  readonly unconfirmed: number;
   /** `perHour` has the number of trees first seen in `hour` (hours since the epoch), in the hour before, and so on. */
   readonly hour: number;
   readonly perHour: readonly number[];
@@ -72,6 +79,8 @@ const initialCounts: Omit<LearningState, "id" | "phase" | "started" | "hour" | "
   unreadable: 0,
   uncertain: 0,
   trees: 0,
+  inTransit: 0,
+  unconfirmed: 0,
   perHour: [0],
 };
 
@@ -149,6 +158,12 @@ export function perHourAt(state: LearningState, second: number): readonly number
 /** The hour at `second`. It never decreases, even if the clock is set back. */
 function hourAt(state: LearningState, second: number): number {
   return Math.max(state.hour, Math.floor(second / HOUR));
+}
+
+/** The state with which the next warden begins. What the one before had in transit may have been lost with it. */
+export function afterRestart(state: LearningState): LearningState {
+  const { inTransit, unconfirmed } = state;
+  return { ...state, inTransit: 0, unconfirmed: unconfirmed + inTransit };
 }
 
 /** Whether no new tree was found in the last SETTLED_HOURS. */

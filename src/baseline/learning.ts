@@ -109,6 +109,11 @@ export class Learning {
     return this.waiting.length + this.dirty.length + this.withNewFiles.length > 0;
   }
 
+  /** The number of trees that were not reported yet. */
+  get unreported(): number {
+    return this.waiting.length;
+  }
+
   /**
    * Counts an exec at `second` (since the epoch), unless its lineage is uncertain. `scope` is undefined if it could not
    * be read. With `facts`, the file that it runs is kept as well. What is collected for a change is kept apart.

@@ -14,6 +14,8 @@ export const REQUESTS_LIMIT = 64;
 
 const version = v.literal(1);
 const pipeFile = v.pipe(v.string(), v.regex(/^\d{15}-[0-9a-f]{8}\.pipe$/));
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const asker = v.strictObject({ pid: count, login_user: v.nullable(count), session: v.nullable(count) });
 const savedRequest = v.variant("kind", [
   v.strictObject({
     version,
@@ -26,8 +28,20 @@ const savedRequest = v.variant("kind", [
   v.strictObject({ version, kind: v.literal("reload-overrides") }),
   v.strictObject({ version, kind: v.literal("reload") }),
   v.strictObject({ version, kind: v.literal("status") }),
+  v.strictObject({
+    version,
+    kind: v.literal("closed"),
+    pid: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+  }),
   v.strictObject({ version, kind: v.literal("record"), pipe: pipeFile, redact: v.boolean() }),
   v.strictObject({ version, kind: v.literal("stop-recording"), pipe: pipeFile }),
+  v.strictObject({
+    version,
+    kind: v.picklist(["release", "kill"]),
+    pid: count,
+    startTicks: count,
+    by: asker,
+  }),
 ]);
 
 export type WardenRequest =
@@ -42,12 +56,26 @@ export type WardenRequest =
   | { readonly kind: "reload-overrides" }
   /** Read configuration and policies again. Answered. */
   | { readonly kind: "reload" }
+  /** Describe what the kernel lets the process execute. Answered. */
+  | { readonly kind: "closed"; readonly pid: number }
   /** Describe what is in force. Answered. */
   | { readonly kind: "status" }
   /** Write a capture into the named pipe of this name, which is in the folder of requests. */
   | { readonly kind: "record"; readonly pipe: string; readonly redact: boolean }
   /** End the capture into this pipe. */
-  | { readonly kind: "stop-recording"; readonly pipe: string };
+  | { readonly kind: "stop-recording"; readonly pipe: string }
+  /** Let go on, or kill, the stopped tree that a process belongs to. `by`: who asks. Answered. */
+  | {
+      readonly kind: "release" | "kill";
+      readonly pid: number;
+      /** Of the process, as field 22 of /proc/PID/stat has it. */
+      readonly startTicks: number;
+      readonly by: {
+        readonly pid: number;
+        readonly login_user: number | null;
+        readonly session: number | null;
+      };
+    };
 
 /** Name of a pipe for a capture. It has the form of `requestName`. */
 export function pipeName(ms: number, random: number): string {

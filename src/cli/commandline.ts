@@ -9,7 +9,7 @@ import { CommandError, type ExitCode, exitCodes, hint, warn } from "./output.ts"
 
 /**
  * The internal commands, one for each of treewarden's processes. The supervisor starts them with a plan on a
- * descriptor; the warden may get the reason for starting without eBPF as a further argument. They load no option
+ * descriptor; warden and reporter may get further arguments. They load no option
  * parser, and each loads only its own code, to save memory on every host.
  */
 const internalCommands: ReadonlyMap<string, (plan: string, more: readonly string[]) => Promise<void>> =
@@ -17,7 +17,7 @@ const internalCommands: ReadonlyMap<string, (plan: string, more: readonly string
     ["supervisor", async (plan) => (await import("./supervisor.ts")).supervisor(plan)],
     ["standby", async (plan) => (await import("./supervisor.ts")).supervisor(plan)],
     ["warden", async (plan, [reason, as]) => (await import("./warden.ts")).warden(plan, reason, as)],
-    ["reporter", async (plan) => (await import("./reporter.ts")).reporter(plan)],
+    ["reporter", async (plan, [as]) => (await import("./reporter.ts")).reporter(plan, as)],
     ["examiner", async (plan) => (await import("./examiner.ts")).examiner(plan)],
   ]);
 
@@ -34,8 +34,11 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitCode>
     if (internal !== undefined) {
       // Before the plan is read: it may hold tokens.
       forbidInspection();
-      const { restrictOwnProcess } = await import("./restricted-start.ts");
-      restrictOwnProcess(name, rest);
+      // A standby has the rights and the filter of the supervisor that started it.
+      if (name !== "standby") {
+        const { restrictOwnProcess } = await import("./restricted-start.ts");
+        restrictOwnProcess(name, rest);
+      }
       await internal(readPlan(rest), rest.slice(PLAN_ARGUMENTS));
     } else await parse(args);
     return exitCodeSoFar();

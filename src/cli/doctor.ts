@@ -10,6 +10,7 @@ import { mayExport } from "../reporter/read-otlp-settings.ts";
 import type { OutputName } from "../vocabulary/event-names.ts";
 import { readConfigFile } from "./configuration.ts";
 import { type DoctorCheck, runChecks } from "./doctor/checks.ts";
+import { checkPossiblePrevention } from "./doctor/prevention.ts";
 import { runSelfTest, type SelfTestResult } from "./doctor/self-test.ts";
 import { type SensorReport, sensorTable, trySensors } from "./doctor/sensors.ts";
 import { CommandError, type ExitCode, exitCodes, mayColour } from "./output.ts";
@@ -35,7 +36,8 @@ export function doctorCommand(): Command {
     .action(async (flags: DoctorFlags) => {
       if (flags.selfTest === true) return selfTest(flags);
       const sensors = trySensors();
-      const { checks, config } = runChecks(flags.config);
+      const { checks: ofStart, config } = runChecks(flags.config);
+      const checks = config.enforcement === "prevent" ? ofStart : [...ofStart, checkPossiblePrevention()];
       const privileges = privilegeLines(privilegeMode(config, mayExport(config.otlp, process.env)));
       const print = flags.output === "json" ? json : pretty;
       process.stdout.write(print(sensors, checks, privileges));

@@ -32,9 +32,7 @@ export function enforcementOf(
 ): ArmingSettings {
   const { armed } = settings;
   const enforcement = asked ?? configured;
-  // `run` refuses `prevent`, which must not become `observe` before it does.
-  if (enforcement === "observe" || enforcement === "prevent" || armed !== undefined)
-    return { ...settings, enforcement };
+  if (enforcement === "observe" || armed !== undefined) return { ...settings, enforcement };
   // Who gives the option on the command line knows what it does: nothing waits to be confirmed.
   if (file === undefined) return { enforcement, armed: "all", armed_since_hours: 0 };
   return { ...settings, enforcement: "observe" };

@@ -1,5 +1,5 @@
 // `treewarden events`: shows the content of the journal, oldest first.
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command } from "commander";
 import { PipeWriter } from "../linux/pipe-writer.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { painter, prettyLine } from "../report/pretty.ts";
@@ -7,6 +7,7 @@ import type { EventFilter } from "../reporter/event-filter.ts";
 import type { JournalReader } from "../reporter/journal-reader.ts";
 import { type FilterFlags, filterOf, withFilterOptions } from "./event-filter-options.ts";
 import { configOption, type HostFlags, hostConfigOrLastGood, stateDirOption } from "./host-settings.ts";
+import { limitOption } from "./limit-option.ts";
 import { openJournal } from "./open-journal.ts";
 import { hint, mayColour } from "./output.ts";
 import { type OutputFormat, outputOption } from "./output-format.ts";
@@ -41,9 +42,7 @@ export function eventsCommand(): Command {
   );
   return (
     withFilterOptions(command)
-      .addOption(
-        new Option("--limit <number>", "only the newest of them, at most this many").argParser(limitArgument),
-      )
+      .addOption(limitOption())
       .option("--follow", "keep printing new events (without --since or --limit: only new ones)")
       .addOption(outputOption())
       .addOption(configOption())
@@ -116,9 +115,4 @@ function uidText(record: EventRecord, colour: boolean): string {
   const uid = record["log.record.uid"];
   if (typeof uid !== "string") return "";
   return `${painter(colour)("dim", uid.slice(0, UID_CHARACTERS).padEnd(UID_CHARACTERS))} `;
-}
-
-function limitArgument(text: string): number {
-  if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new InvalidArgumentError("must be a whole number from 1");
-  return Number(text);
 }

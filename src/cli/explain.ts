@@ -5,17 +5,19 @@ import type { PackageDatabase } from "../examiner/database.ts";
 import { examine } from "../examiner/examine.ts";
 import { openPackages } from "../examiner/open.ts";
 import type { BaseSystem } from "../fingerprint/base.ts";
-import { looksLikeName } from "../fingerprint/commandline.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import { type Identification, identification } from "../fingerprint/identify.ts";
 import { nameOf } from "../fingerprint/path.ts";
+import { looksLikeName } from "../fingerprint/program-kinds.ts";
 import { RANDOM_FROM } from "../fingerprint/randomness.ts";
 import type { Runnable, RunnableFacts } from "../fingerprint/runnable.ts";
 import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import { type Lineage, Lineages } from "../forest/lineage.ts";
 import { bootTimeMs, realtimeNow, wallClockOffset } from "../linux/clock.ts";
+import { ROOT_UID } from "../linux/root-file.ts";
 import { printable } from "../linux/text.ts";
 import { takeSnapshot } from "../offline/snapshot.ts";
+import { whyNotCompiled } from "../policy/denials.ts";
 import { type GivenEvent, givenNetworkSubject } from "../policy/given-event.ts";
 import { type Decision, decide, type Policy } from "../policy/policy.ts";
 import type { ExecSubject, Subject } from "../policy/subject.ts";
@@ -47,6 +49,7 @@ import {
 } from "./host-settings.ts";
 import { CommandError, exitCodes } from "./output.ts";
 import { type OutputFormat, outputOption } from "./output-format.ts";
+import { askWarden } from "./request-warden.ts";
 
 interface Program {
   readonly executable: string;
@@ -70,7 +73,9 @@ interface ExplainFlags extends HostFlags {
   readonly output: OutputFormat;
 }
 
-export function explainCommand(onRequest: (request: ExplainRequest) => void = printExplanations): Command {
+export function explainCommand(
+  onRequest: (request: ExplainRequest) => void | Promise<void> = printExplanations,
+): Command {
   const programs: Program[] = [];
   return new ExplainCommand("explain")
     .description("show how label, randomness, tree and verdict of a process or a program come about")
@@ -104,9 +109,7 @@ export function explainCommand(onRequest: (request: ExplainRequest) => void = pr
     .addOption(policyOption())
     .addOption(stateDirOption())
     .addOption(outputOption())
-    .action((pid: number | undefined, flags: ExplainFlags) => {
-      onRequest(requestOf(pid, flags));
-    });
+    .action((pid: number | undefined, flags: ExplainFlags) => onRequest(requestOf(pid, flags)));
 }
 
 const ARGS = "--args";
@@ -193,8 +196,8 @@ function withName(executable: string, args: readonly string[]): readonly string[
   return first !== undefined && looksLikeName(executable, first) ? args : [nameOf(executable), ...args];
 }
 
-function printExplanations(request: ExplainRequest): void {
-  for (const text of explain(request)) process.stdout.write(text);
+async function printExplanations(request: ExplainRequest): Promise<void> {
+  for await (const text of explain(request)) process.stdout.write(text);
 }
 
 /** One thing explained. */
@@ -207,18 +210,32 @@ interface Explanation {
   readonly baseline: string | undefined;
   /** Whether its content was accepted; undefined if that was not asked. */
   readonly content: string | undefined;
+  /** Whether the kernel can refuse what the verdict denies; undefined if it denies nothing. */
+  readonly denial: string | undefined;
   readonly record: EventRecord;
+  /** What the kernel lets it execute; empty if nothing is prevented, or nobody was asked. */
+  readonly closed?: readonly string[];
 }
 
-function* explain(request: ExplainRequest): Generator<string> {
+async function* explain(request: ExplainRequest): AsyncGenerator<string> {
   const config = hostConfig(request.host);
   const { policy } = policyToTry(request.host, config);
   const isPretty = request.output === "pretty";
   const show = (explanation: Explanation): string => (isPretty ? pretty(explanation) : json(explanation));
   const { connection } = request;
   const host: Host = { policy, connection, database: openPackages(), base: hostBase(config) };
-  if (request.pid !== undefined) yield show(explainProcess(request.pid, config.state_directory, host));
+  if (request.pid !== undefined) {
+    const explained = explainProcess(request.pid, config.state_directory, host);
+    yield show({ ...explained, closed: await closedTexts(request.pid, config.state_directory) });
+  }
   for (const { executable, args } of request.programs) yield show(explainProgram(executable, args, host));
+}
+
+/** What the running warden has the kernel do with what the process executes; only root may ask. */
+async function closedTexts(pid: number, stateDirectory: string): Promise<readonly string[]> {
+  if (process.geteuid?.() !== ROOT_UID) return [];
+  const answer = await askWarden(stateDirectory, { kind: "closed", pid });
+  return answer?.notes ?? [];
 }
 
 /** What holds on this host. */
@@ -359,6 +376,10 @@ function judged(
 ): Explanation {
   const subject = connection === undefined ? exec : givenNetworkSubject(exec, connection);
   const decision = decide(policy, subject);
+  const denial =
+    subject.kind !== "exec" && decision.action === "deny"
+      ? denialText(whyNotCompiled(policy, subject.kind, decision.rule))
+      : undefined;
   const now = realtimeNow();
   const record: RecordDraft = {
     ...known,
@@ -384,7 +405,15 @@ function judged(
   record["security_rule.ruleset.name"] = decision.ruleset;
   record["policy.matched_rules"] = decision.matched;
   record["policy.undecided_rules"] = decision.undecided;
-  return { steps, identified, subject, decision, baseline, content: content?.why, record };
+  if (denial !== undefined) record["explain.denial"] = denial;
+  return { steps, identified, subject, decision, baseline, content: content?.why, denial, record };
+}
+
+/** `why`: the kernel cannot decide the rule. */
+function denialText(why: string | undefined): string {
+  return why === undefined
+    ? "where the rule is armed, the kernel refuses the call, and nothing is sent"
+    : `judged only after it was done: ${why}`;
 }
 
 /** Root to leaf. */
@@ -404,8 +433,9 @@ function elementLines({ elements, scores }: Identification): string[] {
   });
 }
 
-function json({ record }: Explanation): string {
-  return `${JSON.stringify(record)}\n`;
+function json({ record, closed = [] }: Explanation): string {
+  const whole = closed.length === 0 ? record : { ...record, "explain.prevention": closed };
+  return `${JSON.stringify(whole)}\n`;
 }
 
 function ownerLine(examined: ExaminedFile | undefined): string | undefined {
@@ -420,7 +450,16 @@ function ownerLine(examined: ExaminedFile | undefined): string | undefined {
   return `${examined.package}, ${content}`;
 }
 
-function pretty({ steps, identified, subject, decision, baseline, content }: Explanation): string {
+function pretty({
+  steps,
+  identified,
+  subject,
+  decision,
+  baseline,
+  content,
+  denial,
+  closed = [],
+}: Explanation): string {
   const { runnable, tree, lineage } = subject;
   const lines: string[] = [];
   const section = (title: string, content: readonly string[]): void => {
@@ -475,6 +514,8 @@ function pretty({ steps, identified, subject, decision, baseline, content }: Exp
     ...(decision.undecided.length > 0
       ? [`undecided, for lack of facts: ${decision.undecided.join(", ")}`]
       : []),
+    ...(denial === undefined ? [] : [denial]),
   ]);
+  if (closed.length > 0) section("what it may execute", closed);
   return `${lines.join("\n")}\n`;
 }

@@ -10,6 +10,7 @@ import { defaultEnvironmentNames } from "../vocabulary/environment.ts";
 import { type OpenableSource, openableSources } from "../vocabulary/sensors.ts";
 import { readConfig } from "./configuration.ts";
 import { configOption, stateDirOption } from "./host-settings.ts";
+import { limitOption } from "./limit-option.ts";
 import { CommandError, exitCodes, mayColour, warn } from "./output.ts";
 import { type OutputFormat, outputOption } from "./output-format.ts";
 import { policySources, printPolicyErrors } from "./policies.ts";
@@ -70,10 +71,15 @@ export function policyCommand(): Command {
       "judge by a policy all that the journal and the baseline know this host to run; exit code 1 if a tree of the baseline (without one: any tree) would draw an alert or a kill",
     )
     .argument("[role-or-file]", "a role, or a file (default: the configuration's policies)")
-    .option("--rule <rule>", "only what this rule, ROLE/RULE, would do if it were armed")
+    .option(
+      "--rule <rule>",
+      "only what this rule, ROLE/RULE, would do if it were armed; several times: what these would",
+      (rule: string, others: readonly string[] = []) => [...others, rule],
+    )
     .option("--unit <unit>", "with --rule: only in this systemd unit")
     .option("--user <user>", "with --rule: only for programs of this effective user")
     .option("--since <time>", `records from then on: ${timeHelp}`, "30d")
+    .addOption(limitOption())
     .addOption(outputOption())
     .addOption(configOption())
     .addOption(stateDirOption())

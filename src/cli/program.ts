@@ -69,6 +69,16 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import("./orders/pause.ts")).resumeCommand(),
   },
   {
+    name: "release",
+    summary: "let a tree go on that a rule has stopped",
+    load: async () => (await import("./orders/stopped.ts")).releaseCommand(),
+  },
+  {
+    name: "kill",
+    summary: "kill a tree that a rule has stopped",
+    load: async () => (await import("./orders/stopped.ts")).killCommand(),
+  },
+  {
     name: "silence",
     summary: "for a while do not alert by a rule",
     load: async () => (await import("./orders/silence.ts")).silenceCommand(),

@@ -7,17 +7,6 @@ import { SENDMAIL } from "../report/sendmail-path.ts";
 import { reporterUser } from "../supervisor/reporter-user.ts";
 import { CommandError, exitCodes, hint, warn } from "./output.ts";
 
-/** Throws a CommandError if `config` is valid but requires something that `run` does not support. */
-export function checkRunnable(config: Config): void {
-  if (config.enforcement === "prevent") {
-    throw new CommandError(
-      exitCodes.usage,
-      "enforcement prevent is not built yet",
-      "use kill: it ends the program at its exec",
-    );
-  }
-}
-
 /**
  * Throws a CommandError if this process is not in the host's pid namespace. The kernel reports the host's pids, which
  * mean other processes in another namespace: names would be wrong, and kills would have no effect.

@@ -3,15 +3,29 @@ import { configSchema } from "../config/config.ts";
 import { setCloseOnExec } from "../linux/descriptor.ts";
 import { readPackets } from "../linux/packets.ts";
 import { becomeUser, type User } from "../linux/process.ts";
+import { ignoreSignals } from "../linux/signalfd.ts";
 import { Timer } from "../linux/timerfd.ts";
+import { certificateFiles } from "../reporter/certificate-files.ts";
+import type { OtlpSettings } from "../reporter/otlp-settings.ts";
 import { LinkClosed, ReporterRefused, runReporter } from "../reporter/reporter.ts";
 import { parseReporterPlan } from "../reporter/reporter-options.ts";
-import { DEAD_MAN_INTERVAL_NS, decodeOrders, inherited } from "../supervisor/inherited.ts";
+import {
+  AFTER_ANOTHER,
+  DEAD_MAN_INTERVAL_NS,
+  decodeOrders,
+  handledSignals,
+  inherited,
+} from "../supervisor/inherited.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { CommandError, exitCodes, warn } from "./output.ts";
 
-export async function reporter(text: string): Promise<void> {
-  const { user, options, timeZone } = parseReporterPlan(text, configSchema);
+/** `as`: AFTER_ANOTHER if it is not the first reporter of the run. */
+export async function reporter(text: string, as: string | undefined): Promise<void> {
+  // systemd sends SIGTERM to all processes of a unit; the reporter has to store what the warden sends until its end.
+  ignoreSignals(handledSignals);
+  const { user, options: planned, timeZone } = parseReporterPlan(text, configSchema);
+  // As root, and so before it becomes its user.
+  const options = { ...planned, otlp: await currentCertificates(planned.otlp) };
   if (user !== null) dropRights(user);
   // Programs that the reporter starts, such as sendmail, get none of its descriptors.
   for (const fd of [inherited.report, inherited.control, inherited.deadMan]) setCloseOnExec(fd, true);
@@ -20,6 +34,7 @@ export async function reporter(text: string): Promise<void> {
   try {
     await runReporter({
       options,
+      followsAnother: as === AFTER_ANOTHER,
       reportFd: inherited.report,
       deadMan: { timer: new Timer(inherited.deadMan), intervalNs: DEAD_MAN_INTERVAL_NS },
       onStop: (stop) => {
@@ -37,6 +52,13 @@ export async function reporter(text: string): Promise<void> {
   }
   // Connections that a client keeps open must not keep the process alive.
   process.exit(exitCodes.fine);
+}
+
+/** Loaded on demand: without certificates a reporter needs no cryptography. */
+async function currentCertificates(otlp: OtlpSettings | null): Promise<OtlpSettings | null> {
+  if (otlp === null || certificateFiles(otlp).length === 0) return otlp;
+  const { withCertificatesNow } = await import("../reporter/renewed-certificates.ts");
+  return withCertificatesNow(otlp, warn);
 }
 
 function dropRights(user: User): void {

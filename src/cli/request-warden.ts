@@ -112,10 +112,32 @@ export async function askWarden(
   }
 }
 
-/** Has the warden read the baseline in force and the exclusions again. Without one they hold from the next start. */
-export function loadBaseline(stateDirectory: string): void {
-  if (!requestWarden(stateDirectory, { kind: "reload-baseline" }))
-    hint("no treewarden runs: it holds from the next start");
+/**
+ * Makes the warden read the baseline and the exclusions again. Returns once they are in force; without a warden, they are
+ * from its next start.
+ */
+export async function loadBaseline(stateDirectory: string): Promise<void> {
+  hintUnlessRunning(await loadInWarden(stateDirectory, "reload-baseline"));
+}
+
+/** As `loadBaseline`, of exclusions and change windows alone. */
+export async function loadExclusions(stateDirectory: string): Promise<void> {
+  hintUnlessRunning(await loadInWarden(stateDirectory, "reload-changes"));
+}
+
+/** Returns whether a warden runs, which has what it was asked to load in force then. */
+export async function loadInWarden(
+  stateDirectory: string,
+  kind: "reload-baseline" | "reload-changes",
+): Promise<boolean> {
+  const answer = await askWarden(stateDirectory, { kind });
+  if (answer !== undefined && answer.problems.length > 0)
+    throw new CommandError(exitCodes.usage, answer.problems);
+  return answer !== undefined;
+}
+
+function hintUnlessRunning(isRunning: boolean): void {
+  if (!isRunning) hint("no treewarden runs: this takes effect at the next start");
 }
 
 /** As `requestWarden`; without a warden it is an error. */

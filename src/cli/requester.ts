@@ -1,6 +1,8 @@
 // Who runs this command, for the record of its orders: login user, session, and the tree of its processes.
+
 import type { Requester } from "../enforcement/overrides.ts";
-import { createIdentifier, kernelThread } from "../fingerprint/identify.ts";
+import { createIdentifier } from "../fingerprint/identify.ts";
+import { programNames } from "../fingerprint/title.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import { Forest } from "../forest/forest.ts";
 import { monotonicNow, suspendedFor } from "../linux/clock.ts";
@@ -30,8 +32,7 @@ function ownTree(stateDirectory: string, reader: FactsReader): string | null {
   try {
     const base = readBase(stateDirectory);
     const forest = new Forest({
-      identify: createIdentifier(base === undefined ? {} : { base }),
-      kernelProgram: kernelThread,
+      ...programNames(createIdentifier(base === undefined ? {} : { base })),
       missedExit: () => undefined,
     });
     forest.suspendedNs = suspendedFor();

@@ -1,6 +1,6 @@
 // The start of an internal command with the rights that its process needs, and no others.
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Config } from "../config/config.ts";
 import type { PrivilegeMode, ProcessRole } from "../hardening/privileges.ts";
 import { giveUp, type OwnFiles, restrictFurther } from "../hardening/restrict.ts";
@@ -8,6 +8,7 @@ import { missingHardening } from "../hardening/support.ts";
 import { replaceProcess } from "../linux/process.ts";
 import { hasSystemCallFilters } from "../linux/seccomp.ts";
 import { FIRST_PASSED, ownArguments } from "../linux/spawn.ts";
+import { certificateFiles } from "../reporter/certificate-files.ts";
 import type { ReporterPlan } from "../reporter/reporter-options.ts";
 import type { SupervisorPlan } from "../supervisor/supervisor-plan.ts";
 import { configInForce } from "../warden/last-good.ts";
@@ -29,11 +30,10 @@ interface Restrictions {
 /**
  * Called with the role and the arguments of an internal command before it reads its plan. The first time it gives up
  * rights, executes the same command again, and so does not return; the second time it filters system calls. Throws a
- * CommandError if one of these fails and the configuration requires them. Does nothing for a standby, which has the
- * rights and the filter of the supervisor that started it, nor for arguments that no supervisor wrote.
+ * CommandError if one of these fails and the configuration requires them. Does nothing for arguments that no supervisor
+ * wrote.
  */
 export function restrictOwnProcess(role: string, args: readonly string[]): void {
-  if (role === "standby") return;
   const plan = Number(args[1]);
   const restrictions = readRestrictions(role, plan);
   if (restrictions === undefined) return;
@@ -100,7 +100,10 @@ function readRestrictions(
     }
     case "reporter": {
       const { options }: ReporterPlan = JSON.parse(text);
-      return { role, ...restrictionsOf(options.config, options.otlp !== null), descriptors: below };
+      const { otlp } = options;
+      // The folders, because a file that is renewed is another one.
+      const read = [...new Set(certificateFiles(otlp).map((path) => dirname(path)))];
+      return { role, ...restrictionsOf(options.config, otlp !== null, read), descriptors: below };
     }
     default:
       return undefined;
@@ -112,9 +115,14 @@ function readPlanFile(fd: number): string {
   return readFileSync(`/proc/self/fd/${fd}`, "utf8");
 }
 
-function restrictionsOf(config: Config, exports: boolean): Omit<Restrictions, "descriptors"> {
+/** `read`: files and folders that the reporter reads besides those of the system. */
+function restrictionsOf(
+  config: Config,
+  exports: boolean,
+  read: readonly string[] = [],
+): Omit<Restrictions, "descriptors"> {
   const mode = privilegeMode(config, exports);
-  return { config, mode, files: { folder: join(config.state_directory, "report"), read: [] } };
+  return { config, mode, files: { folder: join(config.state_directory, "report"), read } };
 }
 
 /** `exports`: whether the reporter sends to a collector. Other processes have no privilege that depends on it. */
@@ -125,6 +133,7 @@ export function privilegeMode(config: Config, exports: boolean): PrivilegeMode {
     enforcement: config.enforcement,
     mail: config.mail.to.length > 0,
     setIdMail: config.mail.set_id,
+    evidence: config.evidence.enabled,
     exports,
   };
 }

@@ -9,7 +9,6 @@ import type { OutputErrors } from "./configuration.ts";
 import { enforcementOf, whyOnlyObserved } from "./enforcement.ts";
 import { hostConfigFile } from "./host-settings.ts";
 import { CommandError, exitCodes } from "./output.ts";
-import { checkRunnable } from "./refusals.ts";
 import { filesOnDisk, type SettingFiles } from "./setting-files.ts";
 
 export interface RunConfig {
@@ -30,7 +29,6 @@ export function runConfig(
   if (listen !== undefined && listen !== "off" && parseAddress(listen) === undefined) {
     throw new CommandError(exitCodes.usage, `--listen ${listen}: expected ADDRESS:PORT or off`);
   }
-  checkRunnable({ ...config, enforcement: enforcement ?? config.enforcement });
   return {
     config: {
       ...config,

@@ -12,6 +12,7 @@ import { configOption, type HostFlags, hostConfigOrLastGood, stateDirOption } fr
 import { openJournal } from "./open-journal.ts";
 import { mayColour } from "./output.ts";
 import { type OutputFormat, outputOption } from "./output-format.ts";
+import { connectionLines } from "./show/connection-lines.ts";
 import { factLines } from "./show/fact-lines.ts";
 import { findRecord } from "./show/find-record.ts";
 import { ancestorsIn, lineageLines } from "./show/lineage-lines.ts";
@@ -66,6 +67,7 @@ function show(uid: string, flags: ShowFlags): void {
     headline(record, painter(mayColour(process.stdout))),
     ...section("lineage", lineageOf(record, first, isLive)),
     ...section("facts", factLines(record)),
+    ...section("connections", connectionLines(recordsUnder(journal, first))),
     ...section("afterwards", afterLines(first, after)),
     ...section("how often", frequency(journal, record)),
     ...section("next", nextCommands(first, isLive(first))),
@@ -114,13 +116,18 @@ function timeOf(record: EventRecord): number {
   return Date.parse(String(record.timestamp));
 }
 
-/** Later records of the process and of its descendants. */
-function followersOf(journal: JournalReader, record: EventRecord): readonly EventRecord[] {
+/** The records of the process and of its descendants, from this one on. */
+function* recordsUnder(journal: JournalReader, record: EventRecord): Generator<EventRecord> {
   const under = record["process.pid"];
   const since = timeOf(record);
-  if (typeof under !== "number" || Number.isNaN(since)) return [];
+  if (typeof under !== "number" || Number.isNaN(since)) return;
+  for (const row of journal.rows({ since, until: since + AFTER_MS, under })) yield row.record;
+}
+
+/** Later records of the process and of its descendants. */
+function followersOf(journal: JournalReader, record: EventRecord): readonly EventRecord[] {
   const followers: EventRecord[] = [];
-  for (const { record: each } of journal.rows({ since, until: since + AFTER_MS, under })) {
+  for (const each of recordsUnder(journal, record)) {
     if (each["log.record.uid"] === record["log.record.uid"]) continue;
     followers.push(each);
     if (followers.length > AFTER_SHOWN) break;

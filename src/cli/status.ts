@@ -134,6 +134,8 @@ function pretty(status: Status): string {
     );
   section("degraded:", degraded);
   if (warden !== undefined) section("enforcement:", enforcementLines(warden));
+  if (warden !== undefined) section("prevention:", preventionLines(warden));
+  if (warden !== undefined) section("stopped:", warden.stopped.map(stoppedText));
   section("differs from the configuration:", [...ordersLines(orders), ...changed]);
   if (warden !== undefined) {
     section("in force:", inForceLines(warden));
@@ -169,6 +171,29 @@ function enforcementLines(warden: WardenStatus): readonly string[] {
     ...(held.length === 0 ? [] : [CONFIRM_HINT]),
     `${killBudget} further offenders may be killed in this minute`,
   ];
+}
+
+function preventionLines({ prevention }: WardenStatus): readonly string[] {
+  if (prevention === null) return [];
+  const { closed, programs, maxPerMinute } = prevention;
+  const named = programs.map(
+    ({ path, rule, processes }) => `${path}: ${processesText(processes)}, closed by ${rule}`,
+  );
+  return [
+    `${closed === 1 ? "1 process is" : `${closed} processes are`} closed: what armed rules kill there dies before its first instruction`,
+    ...named,
+    `at most ${maxPerMinute} different programs are ended so in a minute`,
+  ];
+}
+
+function processesText(count: number): string {
+  return `${count} ${count === 1 ? "process" : "processes"}`;
+}
+
+function stoppedText({ pid, rule, since, processes, continued }: WardenStatus["stopped"][number]): string {
+  const many = processesText(processes);
+  const times = continued === 0 ? "" : `, continued by somebody ${continued} times and stopped again`;
+  return `${pid}: ${many} by ${rule} since ${at(since)}${times}; treewarden release ${pid}, or kill ${pid}`;
 }
 
 /** A line for each rule that the configuration arms and that waits to be confirmed. */
@@ -272,6 +297,13 @@ function statusFields(status: Status): EventRecord {
           "baseline.trees": baseline.trees,
           "status.baseline.since": utc(baseline.since),
           ...(baseline.digest === null ? {} : { "status.baseline.digest": baseline.digest }),
+        }),
+    "status.stopped": warden.stopped.map(({ pid }) => pid),
+    ...(warden.prevention === null
+      ? {}
+      : {
+          "status.closed_processes": warden.prevention.closed,
+          "status.closed_programs": warden.prevention.programs.map(({ path }) => printable(path)),
         }),
     "status.lost": warden.lost,
     "status.backlog": warden.backlog,

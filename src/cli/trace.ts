@@ -4,7 +4,7 @@ import { endingSignals } from "../offline/follow-events.ts";
 import { runTrace } from "../offline/trace.ts";
 import { prettyLine } from "../report/pretty.ts";
 import { networkKinds } from "../sensor/event.ts";
-import { networkFilters } from "../sensor/network/filters.ts";
+import { networkWatch } from "../sensor/network/watch.ts";
 import { restartWithSignalsBlocked } from "./blocked-signals.ts";
 import { configOption, type HostFlags, hostBase, hostConfig, stateDirOption } from "./host-settings.ts";
 import { chooseSource, openSource, type SourceFlags, watchesThisHost } from "./open-source.ts";
@@ -43,12 +43,10 @@ function trace(flags: TraceFlags): void {
   const colour = mayColour(process.stdout);
   const newTreesOnly = format === "pretty" && process.stdout.isTTY && flags.all !== true;
   if (newTreesOnly) hint("the first exec of each tree is shown; --all shows every one");
-  const network =
-    flags.network === true ? { kinds: networkKinds, filters: networkFilters(config.network) } : undefined;
+  const network = flags.network === true ? networkWatch(networkKinds, config.network) : undefined;
   runTrace({
     openSensor: (reader) => openSource(source, { reader, argumentBytes: limit }, network),
-    format:
-      format === "json" ? (record) => `${JSON.stringify(record)}\n` : (record) => prettyLine(record, colour),
+    format: format === "json" ? undefined : (record) => prettyLine(record, colour),
     newTreesOnly,
     argumentBytes: limit,
     base: hostBase(config),

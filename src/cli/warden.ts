@@ -1,9 +1,16 @@
 // `treewarden warden`: internal, started by the supervisor with inherited descriptors.
+
+import type { Config } from "../config/config.ts";
+import { carrierNames } from "../fingerprint/carriers.ts";
+import { closeDescriptor } from "../linux/descriptor.ts";
 import { decidingFile } from "../linux/root-file.ts";
 import { Timer } from "../linux/timerfd.ts";
 import type { PolicyError } from "../policy/document.ts";
 import { digestOf } from "../policy/signature.ts";
+import { version } from "../report/version.ts";
+import type { KeptObjects, ObjectKeeper } from "../sensor/object-keeper.ts";
 import type { LastResort } from "../sensor/open.ts";
+import type { PreventionOptions } from "../sensor/prevention/options.ts";
 import {
   AS_SUCCESSOR,
   DEAD_MAN_INTERVAL_NS,
@@ -11,9 +18,11 @@ import {
   readWardenControl,
   sendWardenMessage,
 } from "../supervisor/inherited.ts";
+import { readKept, sendKept } from "../supervisor/kept-objects.ts";
 import { type LastGood, readLastGood } from "../warden/last-good.ts";
 import { newestOf } from "../warden/signed-policies.ts";
 import { prepareSuccession } from "../warden/succession.ts";
+import { readRescueUser } from "../warden/user-names.ts";
 import { runWarden } from "../warden/warden.ts";
 import type { ConfigurationOrigin, SettingsResult, WardenOptions } from "../warden/warden-options.ts";
 import { parseWardenPlan, type WardenPlan } from "../warden/warden-plan.ts";
@@ -40,17 +49,24 @@ export async function warden(
     ebpfRefusal === undefined || ebpfRefusal === "" ? undefined : { source: "ebpf", reason: ebpfRefusal };
   const start = startOf(plan);
   const { config } = start.lastGood;
-  const openSensor: WardenOptions["openSensor"] = (source, reader, lastResort) =>
-    openSource(
+  const kept = new WardenObjects();
+  const openSensor: WardenOptions["openSensor"] = (source, reader, lastResort) => {
+    const opened = openSource(
       { source },
       {
         reader,
         argumentBytes: config.arguments.limit,
         environmentNames: config.environment.read,
         enforces: config.enforcement !== "observe",
+        ...(config.enforcement === "prevent" ? { prevention: preventionOf(config) } : {}),
+        denialLimitMs: config.prevent.without_warden === "keep" ? 0 : undefined,
+        keeper: kept,
         lastResort: lastResort ?? crashing,
       },
     );
+    if (opened.sensor.source !== "ebpf") kept.keepNothing();
+    return opened;
+  };
   const isSuccessor = as === AS_SUCCESSOR;
   const succession = isSuccessor
     ? prepareSuccession({
@@ -94,6 +110,7 @@ export async function warden(
       },
       reportFd: inherited.report,
       controlFd: inherited.control,
+      keepNothing: () => kept.keepNothing(),
       readOrders: () => readWardenControl().filter((order) => order !== "proceed"),
       reportWatching(watching) {
         // A full socket means that the supervisor has not read older ones; the next change reports again.
@@ -106,6 +123,35 @@ export async function warden(
     },
     start.loaded,
   );
+}
+
+function preventionOf(config: Config): PreventionOptions {
+  const { prevent } = config;
+  const { uid: rescueUid } = readRescueUser(config);
+  const options = { carriers: carrierNames(), maxPerMinute: prevent.max_per_minute, rescueUid };
+  return prevent.without_warden === "keep" ? { ...options, limitMs: 0 } : options;
+}
+
+/** What the supervisor keeps of this warden's source of events, and what it has kept of the one before. */
+class WardenObjects implements ObjectKeeper {
+  readonly build = version;
+  private left = readKept(inherited.kept);
+
+  takeLeft(): KeptObjects | undefined {
+    const { left } = this;
+    this.left = undefined;
+    return left;
+  }
+
+  keep(objects: KeptObjects): void {
+    // If the supervisor does not read its messages, the next warden begins anew, or with what was kept before.
+    sendKept(inherited.control, objects);
+  }
+
+  keepNothing(): void {
+    this.takeLeft()?.descriptors.forEach(closeDescriptor);
+    this.keep({ description: "", descriptors: [] });
+  }
 }
 
 interface WardenStart {

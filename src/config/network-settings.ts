@@ -62,6 +62,12 @@ export const networkSettings: Readonly<Record<NetworkSettingName, SettingRow>> =
   "network.send.ignore_ports": ignorePorts("ports of the peer"),
   "network.send.only_ports": onlyPorts("ports of the peer"),
   "network.send.loopback": loopback(ofPeers),
+  "network.send.max_duration": {
+    meaning:
+      "how long a UDP session may last before its end is reported, and its next datagram begins another; `off`: until its socket is closed, or a minute without a datagram",
+    example: "2m",
+    ...reload,
+  },
   "network.listen.transports": transports,
   "network.listen.ignore_networks": ignoreNetworks("the address that is listened on"),
   "network.listen.ignore_ports": ignorePorts("ports"),

@@ -116,7 +116,16 @@ export const networkEntries = {
     "rules",
   ),
   connect: v.optional(section({ transports: everyTransport, ...common }), {}),
-  send: v.optional(section(common), {}),
+  send: v.optional(
+    section({
+      ...common,
+      max_duration: v.optional(
+        v.lazy((value) => (value === "off" ? v.literal("off") : durationBetween("1s", "30d", "2m"))),
+        "off",
+      ),
+    }),
+    {},
+  ),
   listen: v.optional(
     section({
       transports: everyTransport,

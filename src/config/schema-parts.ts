@@ -1,11 +1,11 @@
 // The parts of which the schema of the configuration is made: each checks a value and has the message for a wrong one.
-import { RE2JS } from "re2js";
 import * as v from "valibot";
 import { parseAddress } from "../linux/socket-address.ts";
 import { parseDuration } from "../vocabulary/duration.ts";
 import { eitherOf, shownValue } from "../vocabulary/error-text.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { nearest } from "../vocabulary/nearest.ts";
+import { compileRegularExpression } from "../vocabulary/regular-expression.ts";
 import { isMailbox } from "./mailbox.ts";
 
 type MessageOf = (issue: v.BaseIssue<unknown>) => string;
@@ -51,7 +51,7 @@ export const pattern = v.pipe(
 /** The error in an RE2 regular expression; undefined if it is valid. */
 function patternProblem(expression: string): string | undefined {
   try {
-    RE2JS.compile(expression);
+    compileRegularExpression(expression);
     return undefined;
   } catch (error) {
     // The error quotes the faulty part. The rest is not shown, because the pattern may contain a secret.

@@ -29,7 +29,7 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
   },
   enforcement: {
     meaning:
-      "what verdicts may do: `observe` reports what would have been killed, `kill` kills by the rules that are `armed`. `prevent` is not built yet",
+      "what verdicts may do: `observe` reports what would have been killed, `kill` kills by the rules that are `armed`; `prevent` does so too, and where such a rule kills whatever a process executes, the kernel ends it before its first instruction",
     example: "kill",
     takesEffect: "reload",
   },
@@ -73,6 +73,12 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     meaning:
       "the unprivileged user that the reporter runs as; if the default user does not exist, an unused number",
     example: "treewarden",
+    takesEffect: "restart",
+  },
+  rescue_user: {
+    meaning:
+      "a user (name, or id for one that is not in /etc/passwd) in whose login sessions nothing is killed, stopped or [prevented](prevention.md#safeguards), nor what they start; so that no policy locks out who has to repair it",
+    example: "rescue",
     takesEffect: "restart",
   },
   "base.packages": {
@@ -124,6 +130,45 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     meaning:
       "never kill what a process runs that was there before treewarden's first start in this boot, until it executes something that the baseline does not know",
     example: "false",
+    takesEffect: "restart",
+  },
+  "evidence.enabled": {
+    meaning:
+      "what a process has is recorded before it is killed (`process.evidence`): the tree is frozen at once, and dies when that was read",
+    example: "true",
+    takesEffect: "restart",
+  },
+  "evidence.timeout_seconds": {
+    meaning: "how long a tree stands still at most for its evidence; then it is killed with what was read",
+    example: "5",
+    takesEffect: "restart",
+  },
+  "evidence.max_megabytes_per_day": {
+    meaning: "how much evidence is recorded in 24 hours; further processes are killed at once, without it",
+    example: "64",
+    takesEffect: "restart",
+  },
+  "evidence.copy_up_to_megabytes": {
+    meaning:
+      "the largest executable that is copied to `evidence/` of the state directory before its process is killed; 0: none is",
+    example: "32",
+    takesEffect: "restart",
+  },
+  "evidence.copies_max_megabytes": {
+    meaning: "room for all these copies; when it is full, no more are made until root has removed some",
+    example: "4096",
+    takesEffect: "restart",
+  },
+  "prevent.without_warden": {
+    meaning:
+      "how long the kernel goes on preventing and denying when no warden runs or it hangs: 15 s, longer than a restart takes, or as long as treewarden runs (`keep`)",
+    example: "keep",
+    takesEffect: "restart",
+  },
+  "prevent.max_per_minute": {
+    meaning:
+      "how many different programs, counted for each set of closed processes, the kernel ends in a minute; further ones are left to user space and `kill.max_per_minute`. What was ended before is ended again. No user but root, and no container, can use up more than half of it",
+    example: "30",
     takesEffect: "restart",
   },
   ...networkSettings,
@@ -242,6 +287,8 @@ export const sectionTitles: Readonly<Record<SectionName | `network.${NetworkSect
   environment: "Environment variables",
   pause: "`treewarden pause`: for a time nothing acts",
   kill: "Safeguards of killing",
+  evidence: "Evidence of what is killed",
+  prevent: "`enforcement: prevent`",
   network: "Connections, datagrams and listening sockets",
   ...networkSectionTitles,
   metrics: "Prometheus",

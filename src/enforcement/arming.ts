@@ -1,7 +1,7 @@
 // Which rules may act on a host: what the configuration arms, and what root has ordered by hand.
 import type { Config } from "../config/config.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
-import type { Policy } from "../policy/policy.ts";
+import { defaultRulesetOf, type Policy } from "../policy/policy.ts";
 import { type Holds, type RuleState, type RuleStates, ruleKey } from "../policy/rule-state.ts";
 import { DEFAULT_RULE, needsArming } from "../policy/schema.ts";
 import type { Subject } from "../policy/subject.ts";
@@ -39,11 +39,6 @@ export function actingRules(policy: Policy): readonly ActingRule[] {
   return [...acting, { ruleset, id: DEFAULT_RULE, severity: DEFAULT_SEVERITY, inherited }];
 }
 
-/** The role whose file holds the default action. */
-export function defaultRulesetOf({ role, resolved }: Policy): string {
-  return resolved.default_ruleset ?? role;
-}
-
 /** Whether one of the patterns arms the rule. The default action is armed by its full name only. */
 export function isArmedBy(armed: ArmedSetting, rule: NamedRule): boolean {
   return patternsOf(armed).some((pattern) => fits(pattern, rule));
@@ -74,6 +69,7 @@ export function ruleStatesOf(
     const state = {
       armed: acting.has(key) && armedState(key, isConfigured(rule), overrides),
       silenced: silencedState(key, overrides),
+      users: usersOf(key, overrides),
     };
     if (state.armed !== false || state.silenced !== false) states.set(key, state);
   }
@@ -91,6 +87,14 @@ function armedState(rule: string, isConfigured: boolean, overrides: Overrides): 
   return (subject) =>
     (isEverywhere || arm.some((order) => isTarget(order, subject))) &&
     !disarm.some((order) => isDisarmed(order, rule, subject));
+}
+
+/** The users that orders about the rule name. */
+function usersOf(rule: string, { arm, disarm }: Overrides): readonly number[] {
+  const targets = [...arm, ...disarm.flatMap(({ except }) => except)].filter(
+    (target) => target.rule === rule,
+  );
+  return targets.flatMap(({ user }) => user ?? []);
 }
 
 /** A unit or user that could not be read is not the one that was armed. */

@@ -42,7 +42,7 @@ export function payersOf(lineage: Lineage, realUid: number | undefined): readonl
 }
 
 /** The container, or the last user to whom a root process handed over; root if it never did. */
-function ownerOf(lineage: Lineage): Payer {
+export function ownerOf(lineage: Lineage): Payer {
   const nodes: Lineage[] = [];
   for (let node: Lineage | null = lineage; node !== null; node = node.parent) nodes.push(node);
   let owner = ROOT;

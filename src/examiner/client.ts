@@ -10,17 +10,22 @@ import { receivePacket, sendPacket } from "../linux/socketpair.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import { Containers } from "./containers.ts";
 import { FileContents } from "./file-contents.ts";
+import { PathQuestions } from "./path-questions.ts";
 import {
   type BaseSystemPart,
   type ContainerAnswer,
   decodeExaminerMessage,
+  type EvidenceFacts,
+  type EvidenceFile,
   EXAMINE_PACKET,
   type ExaminedContent,
   type ExaminerAnswer,
   encodeExaminerMessage,
+  type ListedPattern,
+  type OpenedPath,
 } from "./protocol.ts";
 
-export type { ExaminedContent };
+export type { ExaminedContent, ListedPattern, OpenedPath };
 
 interface Entry {
   readonly path: string;
@@ -52,9 +57,12 @@ const MAX_BASE = 20_000;
  * A warden's generation is the time of its start in milliseconds since boot, and it asks far fewer than 1000 questions
  * in a millisecond, so that its ids stay below those of the next warden. They are safe integers for 285 years of uptime.
  */
-const IDS_PER_GENERATION = 1000;
+export const IDS_PER_GENERATION = 1000;
 /** At most this many questions about digests wait for room in the socket. */
 const MAX_WAITING = 4096;
+/** Paths of one question: each file is held open until it is answered; each pattern may stand for several. */
+const OPENED_PATHS = 128;
+const LISTED_PATTERNS = 64;
 /** At most 64 packets are read at each turn of the poll, so that events are not delayed. */
 const PACKETS_PER_TURN = 64;
 
@@ -69,6 +77,11 @@ export interface ExaminerListener {
   answered?(key: string): void;
   /** The answer to a question of `contents`; undefined if it was given up. */
   content?(id: number, content: ExaminedContent | undefined): void;
+  /** The evidence that `askEvidence` asked for. */
+  evidence?(id: number, facts: EvidenceFacts): void;
+  /** The examiner `pid` has these files open until this returns. */
+  opened?(pid: number, files: readonly OpenedPath[]): void;
+  listed?(patterns: readonly ListedPattern[]): void;
   /** /etc/ld.so.preload has changed. */
   preloadChanged?(): void;
 }
@@ -77,6 +90,10 @@ export class ExaminerClient {
   private descriptor: number;
   readonly containers: Containers;
   readonly contents: FileContents;
+  /** Files that the kernel is to recognise. */
+  readonly opened: PathQuestions;
+  /** Paths of a baseline, of which it is asked what files they stand for. */
+  readonly listed: PathQuestions;
   private readonly generation: number;
   private readonly listener: ExaminerListener;
   /** Invalidated by: another ctime of the file, and another state of the package database (`invalidateAll`). */
@@ -107,6 +124,18 @@ export class ExaminerClient {
         return fd === undefined ? sendPacket(this.fd, packet) : sendDescriptors(this.fd, packet, [fd]);
       },
       onAnswer: (id, content) => listener.content?.(id, content),
+    });
+    this.opened = new PathQuestions({
+      idsAfter: generation * IDS_PER_GENERATION,
+      most: OPENED_PATHS,
+      send: (id, paths) =>
+        sendPacket(this.fd, encodeExaminerMessage({ type: "open", id, paths: [...paths] })),
+    });
+    this.listed = new PathQuestions({
+      idsAfter: generation * IDS_PER_GENERATION,
+      most: LISTED_PATTERNS,
+      send: (id, patterns) =>
+        sendPacket(this.fd, encodeExaminerMessage({ type: "list", id, patterns: [...patterns] })),
     });
     this.begin();
   }
@@ -159,6 +188,26 @@ export class ExaminerClient {
     return entry !== undefined && entry.examined === undefined ? key : undefined;
   }
 
+  /**
+   * Asks for evidence, with copies of the descriptors of `files`; `sockets`: inodes of the sockets to be described.
+   * `copyBytes`: the largest executable that is copied to the file `copy`, if that is among them. False if the socket is full. It is asked for once: who waits for it gives up sooner than an examiner starts.
+   */
+  askEvidence(
+    id: number,
+    files: ReadonlyMap<EvidenceFile, number>,
+    sockets: readonly number[],
+    copyBytes: number,
+  ): boolean {
+    const packet = encodeExaminerMessage({
+      type: "evidence",
+      id,
+      files: [...files.keys()],
+      sockets: [...sockets],
+      copyBytes,
+    });
+    return sendDescriptors(this.fd, packet, [...files.values()]);
+  }
+
   /** Number of files cached. */
   get size(): number {
     return this.files.size;
@@ -175,6 +224,11 @@ export class ExaminerClient {
       else if (message?.type === "base") this.onBasePart(message);
       else if (message?.type === "container") this.onContainer(message);
       else if (message?.type === "content") this.onContent(message);
+      else if (message?.type === "evidence") {
+        const { type: _type, id, ...facts } = message;
+        this.listener.evidence?.(id, facts);
+      } else if (message?.type === "opened") this.onOpened(message);
+      else if (message?.type === "listed") this.onListed(message);
       else if (message?.type === "ready") this.onRestart();
       else if (message?.type === "asleep") this.asleep = true;
       else if (message?.type === "packages") this.onPackages(message.state);
@@ -197,8 +251,19 @@ export class ExaminerClient {
     this.contents.take(id, content);
   }
 
+  private onOpened({ id, pid, files }: { id: number; pid: number; files: readonly OpenedPath[] }): void {
+    if (this.opened.take(id)) this.listener.opened?.(pid, files);
+    sendPacket(this.fd, encodeExaminerMessage({ type: "release", id }));
+  }
+
+  private onListed({ id, patterns }: { id: number; patterns: readonly ListedPattern[] }): void {
+    if (this.listed.take(id)) this.listener.listed?.(patterns);
+  }
+
   private askWaiting(): void {
     this.contents.sendWaiting();
+    this.opened.sendWaiting();
+    this.listed.sendWaiting();
     for (let next = this.waiting[0]; next !== undefined; next = this.waiting[0]) {
       if (!this.ask(next)) return;
       this.waiting.shift();
@@ -290,6 +355,8 @@ export class ExaminerClient {
   private askAgain(): void {
     this.containers.askAgain();
     this.contents.askAgain();
+    this.opened.askAgain();
+    this.listed.askAgain();
     for (const entry of [...this.files.values()])
       if (isUnanswered(entry) && entry.asks < MAX_ASKS) this.ask(entry);
   }

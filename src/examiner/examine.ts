@@ -1,6 +1,15 @@
 // Examines one file: which package owns it, and whether it is still as the package installed it.
 import { createHash } from "node:crypto";
-import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync, type Stats } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readlinkSync,
+  readSync,
+  type Stats,
+  writeSync,
+} from "node:fs";
 import { encodeText } from "../linux/text.ts";
 import type { FileDigest, PackageDatabase } from "./database.ts";
 import { readText } from "./files.ts";
@@ -108,6 +117,42 @@ export function examineContent(
     const after = fstatSync(fd, { bigint: true });
     const isWhole = after.mtimeNs === before.mtimeNs && after.size === before.size;
     return { packaged: false, state, ...(hex === undefined || !isWhole ? {} : { digest: `sha256:${hex}` }) };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Copies the regular file behind `pathFd`, an O_PATH descriptor, to the empty file `target`; both stay open. Returns digest
+ * (`sha256:...`) and size of the copy. Undefined if the file has more than `limit` bytes or cannot be read, if it was
+ * changed meanwhile, or if the copy cannot be written: what `target` holds then is of no use. May block as `examine`.
+ */
+export function copyContent(
+  pathFd: number,
+  target: number,
+  limit: number,
+): { readonly digest: string; readonly size: number } | undefined {
+  const fd = reopenRegular(pathFd);
+  if (fd === undefined) return undefined;
+  try {
+    const before = fstatSync(fd, { bigint: true });
+    if (before.size > limit) return undefined;
+    const hash = createHash("sha256");
+    let size = 0;
+    for (;;) {
+      const count = readSync(fd, chunk, 0, chunk.length, size);
+      if (count === 0) break;
+      if (size + count > limit) return undefined;
+      hash.update(chunk.subarray(0, count));
+      for (let written = 0; written < count; )
+        written += writeSync(target, chunk, written, count - written, size + written);
+      size += count;
+    }
+    const after = fstatSync(fd, { bigint: true });
+    if (after.mtimeNs !== before.mtimeNs || after.size !== before.size) return undefined;
+    return { digest: `sha256:${hash.digest("hex")}`, size };
+  } catch {
+    return undefined;
   } finally {
     closeSync(fd);
   }

@@ -14,10 +14,15 @@ import { sendPacket } from "../linux/socketpair.ts";
 import { baseOf } from "./base.ts";
 import { describeContainer } from "./container-description.ts";
 import type { PackageDatabase } from "./database.ts";
+import { readEvidence } from "./evidence.ts";
 import { type ExamineOptions, examine, examineContent } from "./examine.ts";
 import { openPackages } from "./open.ts";
+import { OpenFiles } from "./open-files.ts";
+import { listPatterns } from "./path-listing.ts";
 import {
   decodeExaminerRequest,
+  type EvidenceFacts,
+  type EvidenceFile,
   EXAMINE_PACKET,
   type ExaminedContent,
   type ExaminerMessage,
@@ -77,6 +82,7 @@ class Examiner {
   /** Files whose digest is wanted; they are read when no question waits. */
   private readonly unread: ExaminerQuestion[] = [];
   private database: PackageDatabase | undefined;
+  private readonly files: OpenFiles;
   private readonly watch: GrowthWatch;
   /** When to try to read the changed database again; ns, CLOCK_MONOTONIC. 0 if it has not changed. */
   private rereadAt = 0;
@@ -90,6 +96,7 @@ class Examiner {
   constructor(options: ExaminerOptions) {
     this.options = options;
     this.system = { root: options.root ?? "" };
+    this.files = new OpenFiles(this.system.root);
     this.watch = new GrowthWatch(options.packagesFd);
   }
 
@@ -124,7 +131,12 @@ class Examiner {
   }
 
   private get isIdle(): boolean {
-    return this.rereadAt === 0 && this.prefetch.length + this.unread.length === 0 && !this.blocked;
+    return (
+      this.rereadAt === 0 &&
+      this.prefetch.length + this.unread.length === 0 &&
+      !this.blocked &&
+      this.files.isEmpty
+    );
   }
 
   private postponeExit(): void {
@@ -167,22 +179,38 @@ class Examiner {
       if (length === 0) this.stopping = true;
       if (length <= 0) return false;
       const question = decodeExaminerRequest(this.packet.subarray(0, length));
-      if (question !== undefined) this.answerRequest(question, descriptors[0]);
+      if (question !== undefined) this.answerRequest(question, descriptors);
       return true;
     } finally {
       for (const each of descriptors) closeDescriptor(each);
     }
   }
 
-  /** `fd`: the descriptor that came with the question, if any; the caller closes it. */
-  private answerRequest(question: ExaminerRequest, fd: number | undefined): void {
+  /** `descriptors`: those that came with the question; the caller closes them. */
+  private answerRequest(question: ExaminerRequest, descriptors: readonly number[]): void {
     this.postponeExit();
     if ("type" in question && question.type === "content") {
-      this.sendContent(question.id, question.path, fd);
+      this.sendContent(question.id, question.path, descriptors[0]);
+      return;
+    }
+    if ("type" in question && question.type === "evidence") {
+      this.sendEvidence(question, descriptors);
       return;
     }
     if ("type" in question && question.type === "container") {
       this.sendContainer(question.id);
+      return;
+    }
+    if ("type" in question && question.type === "open") {
+      this.openFiles(question.id, question.paths);
+      return;
+    }
+    if ("type" in question && question.type === "list") {
+      this.listFiles(question.id, question.patterns);
+      return;
+    }
+    if ("type" in question && question.type === "release") {
+      this.files.release(question.id);
       return;
     }
     if ("type" in question) {
@@ -202,6 +230,38 @@ class Examiner {
       // The database or the file cannot be read, so nothing is known about the file.
     }
     this.send({ type: "content", id, ...content });
+    this.options.limitTime(0);
+  }
+
+  private sendEvidence(
+    { id, files, sockets, copyBytes }: Extract<ExaminerRequest, { readonly type: "evidence" }>,
+    descriptors: readonly number[],
+  ): void {
+    this.options.limitTime(ANSWER_TIMEOUT);
+    const opened = new Map<EvidenceFile, number>();
+    for (const [i, file] of files.entries()) {
+      const fd = descriptors[i];
+      if (fd !== undefined) opened.set(file, fd);
+    }
+    let facts: EvidenceFacts = { sockets: [] };
+    try {
+      facts = readEvidence(opened, sockets, copyBytes);
+    } catch {
+      // The executable cannot be read, so nothing is known about it.
+    }
+    this.send({ type: "evidence", id, ...facts });
+    this.options.limitTime(0);
+  }
+
+  private openFiles(id: number, paths: readonly string[]): void {
+    this.options.limitTime(ANSWER_TIMEOUT);
+    this.send({ type: "opened", id, pid: process.pid, files: [...this.files.open(id, paths)] });
+    this.options.limitTime(0);
+  }
+
+  private listFiles(id: number, patterns: readonly string[]): void {
+    this.options.limitTime(ANSWER_TIMEOUT);
+    this.send({ type: "listed", id, patterns: [...listPatterns(patterns, this.system.root)] });
     this.options.limitTime(0);
   }
 
@@ -230,6 +290,7 @@ class Examiner {
   private onWardenStart(generation: number, packages: string | undefined): void {
     if (generation === this.generation) return;
     this.generation = generation;
+    this.files.releaseAll();
     if (packages !== this.state) this.sendBase();
   }
 
@@ -320,12 +381,12 @@ class Examiner {
   }
 }
 
-/** Gives up CPU and disk time to every other process. */
+/** Gives up CPU and disk time to every other process, as far as a filter of system calls lets it. */
 function lowerPriority(): void {
-  setNice(19);
-  try {
-    setIdleIo();
-  } catch {
-    // A seccomp filter may forbid the call.
-  }
+  for (const giveUp of [() => setNice(19), setIdleIo])
+    try {
+      giveUp();
+    } catch {
+      // systemd's, for example (SystemCallFilter=~@resources): it examines with the ordinary priority.
+    }
 }

@@ -49,7 +49,49 @@ const contentId = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
  */
 const Content = v.strictObject({ type: v.literal("content"), id: contentId, path });
 
-const Request = v.union([Question, Begin, Container, Content]);
+/**
+ * What is read as evidence: the descriptors of the packet, in the order of `files`. `copy` is an empty file that the
+ * executable is copied to.
+ */
+const evidenceFiles = ["executable", "environ", "maps", "tcp", "tcp6", "udp", "udp6", "copy"] as const;
+export type EvidenceFile = (typeof evidenceFiles)[number];
+
+/** Bounds of the lists in an answer, so that it fits into a packet whatever the process has chosen. */
+export const evidenceLimits = {
+  names: { count: 96, characters: 64 },
+  maps: { count: 64, characters: 160 },
+  sockets: { count: 64, characters: 128 },
+} as const;
+
+/** Asks for the evidence behind the descriptors of the packet, of a process that stands still and is then killed. */
+const Evidence = v.strictObject({
+  type: v.literal("evidence"),
+  id: contentId,
+  files: v.pipe(v.array(v.picklist(evidenceFiles)), v.maxLength(evidenceFiles.length)),
+  /** Inodes of the sockets that the process has. */
+  sockets: v.pipe(v.array(contentId), v.maxLength(evidenceLimits.sockets.count)),
+  /** The largest executable that is copied. */
+  copyBytes: number,
+});
+
+/** The most paths of one question to open files. */
+const OPEN_PATHS = 256;
+/** Asks that the files at these paths be opened, and kept open until they are released. */
+const Open = v.strictObject({
+  type: v.literal("open"),
+  id: contentId,
+  paths: v.pipe(v.array(path), v.maxLength(OPEN_PATHS)),
+});
+const Release = v.strictObject({ type: v.literal("release"), id: contentId });
+
+/** Asks which files these paths of a baseline stand for, as they are compared (`comparedPath`). */
+const List = v.strictObject({
+  type: v.literal("list"),
+  id: contentId,
+  patterns: v.pipe(v.array(path), v.maxLength(OPEN_PATHS)),
+});
+
+const Request = v.union([Question, Begin, Container, Content, Evidence, Open, Release, List]);
 /** A message from the warden. */
 export type ExaminerRequest = v.InferOutput<typeof Request>;
 
@@ -90,6 +132,59 @@ const ContentAnswer = v.strictObject({
 /** What the examiner found at a path or behind a descriptor. */
 export type ExaminedContent = Omit<v.InferOutput<typeof ContentAnswer>, "type" | "id">;
 
+const textsOf = ({ count, characters }: { readonly count: number; readonly characters: number }) =>
+  v.pipe(v.array(v.pipe(v.string(), v.maxLength(characters))), v.maxLength(count), v.readonly());
+
+const EvidenceAnswer = v.strictObject({
+  type: v.literal("evidence"),
+  id: contentId,
+  /** Of the executable; absent if it is too large or cannot be read. */
+  digest: v.optional(v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/))),
+  size: v.optional(number),
+  /** The executable was copied whole; digest and size are those of the copy. */
+  isCopied: v.optional(v.literal(true)),
+  environmentNames: v.optional(textsOf(evidenceLimits.names)),
+  maps: v.optional(textsOf(evidenceLimits.maps)),
+  sockets: textsOf(evidenceLimits.sockets),
+});
+/** What the examiner has read of a process. */
+export type EvidenceFacts = Omit<v.InferOutput<typeof EvidenceAnswer>, "type" | "id">;
+const pid = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+
+const Opened = v.strictObject({
+  /**
+   * `file`: a file of root's alone, open by `fd`. `none`: there is none, and none but root can put one there. `unsafe`: what
+   * is there, or may be, is not root's alone.
+   */
+  is: v.picklist(["file", "none", "unsafe"]),
+  path,
+  fd: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
+});
+/** What the examiner found at a path that it was to open. */
+export type OpenedPath = v.InferOutput<typeof Opened>;
+
+const OpenAnswer = v.strictObject({
+  type: v.literal("opened"),
+  id: contentId,
+  /** The examiner's own. */
+  pid,
+  files: v.pipe(v.array(Opened), v.maxLength(OPEN_PATHS)),
+});
+
+const Listed = v.strictObject({
+  pattern: path,
+  /** Absent if they cannot be listed: others than root decide what is there, or there are too many. */
+  paths: v.optional(v.pipe(v.array(path), v.readonly())),
+});
+/** What the examiner found that a path of a baseline stands for. */
+export type ListedPattern = v.InferOutput<typeof Listed>;
+
+const ListAnswer = v.strictObject({
+  type: v.literal("listed"),
+  id: contentId,
+  patterns: v.pipe(v.array(Listed), v.maxLength(OPEN_PATHS)),
+});
+
 const ContainerAnswer = v.strictObject({
   type: v.literal("container"),
   id: container,
@@ -124,6 +219,9 @@ const Message = v.variant("type", [
   v.strictObject({ type: v.literal("preload") }),
   Answer,
   ContentAnswer,
+  EvidenceAnswer,
+  OpenAnswer,
+  ListAnswer,
   Base,
 ]);
 /** A message from the examiner. */

@@ -2,9 +2,17 @@
 // caller controls the arguments, but not how the program interprets them. argv[0] is ignored, except for multi-call
 // binaries, which choose their program by it.
 import type { Grammar } from "./grammar.ts";
-import { grammars } from "./interpreters.ts";
 import { directoryOf, nameOf } from "./path.ts";
-import { multiCall, type Wrapper, wrappers } from "./wrappers.ts";
+import {
+  calledName,
+  grammarFor,
+  isAnybodysPlace,
+  isMultiCall,
+  isSystemPlace,
+  readsCommandLine,
+  wrapperFor,
+} from "./program-kinds.ts";
+import type { Wrapper } from "./wrappers.ts";
 
 /** What a command line runs. All text is unchanged from the arguments. */
 export interface Reading {
@@ -38,58 +46,6 @@ const nothing: Reading = {
   shellCommand: false,
 };
 
-const grammarOf = new Map(
-  grammars.flatMap((grammar) => grammar.names.map((name) => [name, grammar] as const)),
-);
-const wrapperOf = new Map(
-  wrappers.flatMap((wrapper) => wrapper.names.map((name) => [name, wrapper] as const)),
-);
-
-/** Directories where any user may create files: a file named like an interpreter need not be one. */
-const worldWritable = /^(?:\/(?:tmp|var\/tmp|dev|proc|run\/user|run\/lock|run\/shm)(?:\/|$)|memfd:)/;
-/** Directories where the name of a wrapper is trusted. */
-const systemDirectory =
-  /^\/(?:(?:usr\/)?(?:bin|sbin|lib(?:32|64|x32|exec)?)|usr\/local\/bin|nix\/store|gnu\/store|opt\/[^/]+\/(?:bin|lib))(?:\/|$)/;
-const loader = /^ld(?:-linux|-musl|64|-[0-9.]+)?[\w.-]*\.so(?:\.[0-9]+)?$/;
-const versioned = /^([A-Za-z][A-Za-z_-]*?[A-Za-z])[-_]?[0-9][0-9.]*[a-z]?(?:-dbg)?$/;
-
-/** The name of an interpreter without its version: `python3.11` is `python`, `php8.2` `php`, `ksh93` `ksh`. */
-function stemOf(name: string): string {
-  return versioned.exec(name)?.[1] ?? name;
-}
-
-function grammarFor(name: string): Grammar | undefined {
-  return grammarOf.get(name) ?? grammarOf.get(stemOf(name));
-}
-
-function wrapperFor(name: string): Wrapper | undefined {
-  return wrapperOf.get(loader.test(name) ? "ld.so" : name);
-}
-
-/** Whether the command line decides what `executable` runs. Called for every exec, so it must be cheap. */
-export function readsCommandLine(executable: string): boolean {
-  const name = nameOf(executable);
-  if (multiCall.has(name)) return systemDirectory.test(executable) || !worldWritable.test(executable);
-  if (grammarFor(name) !== undefined) return !worldWritable.test(executable);
-  return wrapperFor(name) !== undefined && systemDirectory.test(executable);
-}
-
-/** The family of env, nice and the like. */
-const WRAPPER = "wrapper";
-/** What a multi-call binary may be when it runs a script or another program. */
-const multiCallFamilies: readonly string[] = ["shell", "awk", WRAPPER];
-
-/**
- * The kinds of interpreter that a program of this name may be: `shell` for bash, dash and busybox, `python` for
- * python3.11. Empty for what runs neither scripts nor other programs, and for the dynamic loader, which runs any program.
- */
-export function interpreterFamilies(name: string): readonly string[] {
-  if (multiCall.has(name)) return multiCallFamilies;
-  const grammar = grammarFor(name);
-  if (grammar !== undefined) return [grammar.kind];
-  return wrapperOf.has(name) && !loader.test(name) ? [WRAPPER] : [];
-}
-
 /** Maximum nesting of wrappers that is followed. */
 const MAX_WRAPPER_DEPTH = 6;
 
@@ -105,13 +61,11 @@ export function readCommandLine(
 ): Reading | undefined {
   if (!readsCommandLine(executable)) return undefined;
   const name = nameOf(executable);
-  const reading = multiCall.has(name)
+  const reading = isMultiCall(name)
     ? readMultiCall(name, filename, args, note)
     : readProgram(name, args, 0, note);
   // Elsewhere a file of a shell's name need not be a shell.
-  return reading.shellCommand && !systemDirectory.test(executable)
-    ? { ...reading, shellCommand: false }
-    : reading;
+  return reading.shellCommand && !isSystemPlace(executable) ? { ...reading, shellCommand: false } : reading;
 }
 
 function readProgram(name: string, args: readonly string[] | undefined, depth: number, note?: Note): Reading {
@@ -160,13 +114,6 @@ function readMultiCall(
   if (applet === undefined) return nothing;
   note?.(`${name}: a multi-call binary, run as ${applet}`);
   return { ...readProgram(applet, rest, 0, note), applet };
-}
-
-/** The name a program was called by: the last element, without the leading `-` of a login shell. */
-function calledName(text: string | undefined): string | undefined {
-  if (text === undefined) return undefined;
-  const name = nameOf(text.startsWith("-") ? text.slice(1) : text);
-  return name === "" ? undefined : name;
 }
 
 const descriptor = /^\/(?:dev\/(?:fd\/[0-9]+|stdin)|proc\/(?:self|[0-9]+)\/fd\/[0-9]+)$/;
@@ -476,7 +423,7 @@ function readWrapped(wrapper: Wrapper, words: readonly string[], depth: number, 
   const [program] = words;
   if (program === undefined) return nothing;
   const name = nameOf(program);
-  const isTrusted = directoryOf(program) === "" || !worldWritable.test(program);
+  const isTrusted = directoryOf(program) === "" || !isAnybodysPlace(program);
   if (isTrusted && (grammarFor(name) !== undefined || wrapperFor(name) !== undefined)) {
     const inner = readProgram(name, words, depth + 1, note);
     if (
@@ -494,13 +441,4 @@ function readWrapped(wrapper: Wrapper, words: readonly string[], depth: number, 
   }
   note?.(`${program}: searched in PATH, so its file is not known`);
   return nothing;
-}
-
-/** Whether `word` looks like argv[0] of `executable` rather than its first argument. */
-export function looksLikeName(executable: string, word: string): boolean {
-  const name = nameOf(executable);
-  const called = calledName(word) ?? "";
-  if (name === called || stemOf(name) === stemOf(called)) return true;
-  const grammar = grammarFor(name);
-  return grammar !== undefined && grammar === grammarFor(called);
 }

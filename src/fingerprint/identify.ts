@@ -4,11 +4,12 @@ import { containerOf } from "../linux/cgroup-names.ts";
 import { PATH_MAX } from "../linux/kernel-constants.ts";
 import { type BaseSystem, type BaseVerdict, embeddedBase, judgeBase } from "./base.ts";
 import { BoundedCache } from "./cache.ts";
-import { isDescriptor, type Note, type Reading, readCommandLine, readsCommandLine } from "./commandline.ts";
+import { isDescriptor, type Note, type Reading, readCommandLine } from "./commandline.ts";
 import { lowerEntropy } from "./entropy.ts";
 import { labelNames, labelOf } from "./label.ts";
-import { nameOf, resolvePath } from "./path.ts";
+import { nameOf, resolvePath, USER_MOUNTS } from "./path.ts";
 import { type MayScore, type PathElement, PathReader, type ReadPath } from "./path-elements.ts";
+import { readsCommandLine } from "./program-kinds.ts";
 import {
   type ElementScore,
   looksRandom,
@@ -55,7 +56,7 @@ export interface IdentifierOptions {
 }
 
 /** Bounds of each cache generation: its entries, and its total key length (room for 256 paths of PATH_MAX). */
-const RUNNABLES = 4096;
+const RUNNABLES = 1024;
 const KEY_CHARACTERS = 1 << 20;
 
 /** Makes the function that identifies runnables. Equal facts give the same object while it is cached. */
@@ -68,13 +69,11 @@ export function createIdentifier(options: IdentifierOptions = {}): Identify {
   /** Keyed by subject, for runnables that depend on the command line. */
   const bySubject = new BoundedCache<Runnable>(RUNNABLES, KEY_CHARACTERS);
 
-  function make(subject: Subject, uid: number | undefined, keep: (runnable: Runnable) => void): Runnable {
-    const { runnable } = identifyAs(subject, base, reader, () => mayScore(uid));
-    // A name that is not scored now may be later.
-    if (!runnable.unscored) keep(runnable);
-    return runnable;
+  function make(subject: Subject, uid: number | undefined): Runnable {
+    return identifyAs(subject, base, reader, () => mayScore(uid)).runnable;
   }
 
+  // What the caches have is returned from here without a closure: one that captures anything costs an object at each call.
   return (facts) => {
     const { executable } = facts;
     if (executable !== undefined && facts.script === undefined && !hasUserMounts(facts)) {
@@ -82,13 +81,19 @@ export function createIdentifier(options: IdentifierOptions = {}): Identify {
       if (cached !== undefined && cached !== null) return cached;
       if (cached === undefined) {
         if (!readsCommandLine(executable))
-          return make(ordinary(executable), facts.uid, (made) => byExecutable.set(executable, made));
+          return remember(byExecutable, executable, make(ordinary(executable), facts.uid));
         byExecutable.set(executable, null);
       }
     }
     const subject = subjectOf(facts);
-    return bySubject.get(subject.key) ?? make(subject, facts.uid, (made) => bySubject.set(subject.key, made));
+    return bySubject.get(subject.key) ?? remember(bySubject, subject.key, make(subject, facts.uid));
   };
+}
+
+/** A name that is not scored now may be later. */
+function remember(cache: Pick<BoundedCache<Runnable>, "set">, key: string, runnable: Runnable): Runnable {
+  if (!runnable.unscored) cache.set(key, runnable);
+  return runnable;
 }
 
 function always(): boolean {
@@ -117,8 +122,13 @@ const MODULE_LENGTH = 255;
  * Any user can create a user namespace, mount a file over /usr/bin/ls there, and run it. Containers are excepted: their
  * paths are the image's anyway, and the tree starts at the container.
  */
-function hasUserMounts(facts: RunnableFacts): boolean {
+export function hasUserMounts(facts: RunnableFacts): boolean {
   return facts.userMounts === true && !inContainer(facts);
+}
+
+/** Whoever can write an interpreter decides what it makes of its arguments. In a container, that is up to its image. */
+export function isForeignFile(facts: RunnableFacts): boolean {
+  return facts.executableTrusted === false && !inContainer(facts);
 }
 
 function inContainer({ cgroup }: RunnableFacts): boolean {
@@ -133,13 +143,9 @@ function subjectOf(facts: RunnableFacts, note?: Note): Subject {
   return { ...subject, key: `${USER_MOUNTS}${subject.key}`, userMounts: true, shellCommand: false };
 }
 
-/** Prefix of the key and the folded path of runnables below a user's mounts. No absolute path begins with it. */
-export const USER_MOUNTS = "userns:";
-
 function subjectIgnoringMounts(facts: RunnableFacts, note?: Note): Subject {
   const { executable, cwd } = facts;
-  // Whoever can write an interpreter decides what it makes of its arguments.
-  if (executable !== undefined && facts.executableTrusted === false && !inContainer(facts)) {
+  if (executable !== undefined && isForeignFile(facts)) {
     if (readsCommandLine(executable))
       note?.("its file is not root's alone: whatever its arguments are, it is the program");
     return ordinary(executable);

@@ -36,9 +36,12 @@ export interface Directory {
 /** Asked before a name is scored that is not remembered; false leaves it unscored. */
 export type MayScore = () => boolean;
 
-/** Bounds of each cache generation: its entries, and the total length of its keys. */
-const NAMES = 8192;
-const DIRECTORIES = 2048;
+/**
+ * Bounds of each cache generation: its entries, and the total length of its keys. A name takes some 700 bytes, and in a storm of
+ * new names both generations of both caches are full; few servers run programs of more names than one has room for.
+ */
+const NAMES = 2048;
+const DIRECTORIES = 512;
 const KEY_CHARACTERS = 1 << 18;
 
 interface Remembered {

@@ -1,5 +1,8 @@
 // Operations on paths as text. Nothing here accesses a file.
 
+/** Prefix of the key and the folded path of runnables below a user's mounts. No absolute path begins with it. */
+export const USER_MOUNTS = "userns:";
+
 /** Last element of a path. A memfd's name is returned whole, because it may contain a `/`. */
 export function nameOf(path: string): string {
   return path.startsWith("memfd:") ? path : path.slice(path.lastIndexOf("/") + 1);

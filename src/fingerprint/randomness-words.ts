@@ -3,8 +3,6 @@ import listed from "./randomness-words.json" with { type: "json" };
 
 const MIN_WORD_LENGTH = 4;
 const MAX_WORD_LENGTH = 20;
-/** Size of the hash table: a power of two, at least twice the number of words, so that searches are short. */
-const SLOTS = 1 << 17;
 /** Longer names are not searched for words, which bounds the work. */
 const MAX_NAME_LENGTH = 64;
 
@@ -12,40 +10,55 @@ const MAX_NAME_LENGTH = 64;
 const OFFSET = 0x811c9dc5;
 const PRIME = 0x01000193;
 
-let table: Uint32Array | undefined;
+/** The hashes of the words in order, in less than five bytes for each: the lower half of those with the same upper half. */
+interface WordTable {
+  readonly lower: Uint16Array;
+  /** Index in `lower` of the first hash with each upper half, and the end. */
+  readonly starts: Uint16Array;
+}
 
-/** The hash table, built when the first name looks random: most processes never see such a name. */
-function wordTable(): Uint32Array {
-  if (table !== undefined) return table;
-  const created = new Uint32Array(SLOTS);
-  const text = Bun.inflateSync(Buffer.from(listed.words, "base64"));
+const HALVES = 1 << 16;
+let table: WordTable | undefined;
+
+/** Built when the first name looks random: most processes never see such a name. */
+function wordTable(): WordTable {
+  table ??= tableOf(hashesOf(Bun.inflateSync(Buffer.from(listed.words, "base64"))));
+  return table;
+}
+
+/** `text`: words, one a line. */
+function hashesOf(text: Uint8Array): Uint32Array {
+  const hashes: number[] = [];
   let hash = OFFSET;
   for (let index = 0; index <= text.length; index++) {
     const code = text[index] ?? 10;
     if (code !== 10) hash = Math.imul(hash ^ code, PRIME);
     else {
-      insert(created, hash >>> 0);
+      hashes.push(hash >>> 0);
       hash = OFFSET;
     }
   }
-  table = created;
-  return created;
+  return Uint32Array.from(hashes).sort();
 }
 
-function insert(into: Uint32Array, hash: number): void {
-  let slot = hash & (SLOTS - 1);
-  while (into[slot] !== 0 && into[slot] !== hash) slot = (slot + 1) & (SLOTS - 1);
-  into[slot] = hash;
-}
-
-function has(words: Uint32Array, hash: number): boolean {
-  let slot = hash & (SLOTS - 1);
-  for (;;) {
-    const entry = words[slot];
-    if (entry === hash) return true;
-    if (entry === 0 || entry === undefined) return false;
-    slot = (slot + 1) & (SLOTS - 1);
+/** `hashes`: in order, fewer than HALVES. */
+function tableOf(hashes: Uint32Array): WordTable {
+  const starts = new Uint16Array(HALVES + 1);
+  let index = 0;
+  for (let upper = 0; upper < HALVES; upper++) {
+    starts[upper] = index;
+    while ((hashes[index] ?? Number.POSITIVE_INFINITY) < (upper + 1) * HALVES) index += 1;
   }
+  starts[HALVES] = index;
+  return { lower: Uint16Array.from(hashes), starts };
+}
+
+function has({ lower, starts }: WordTable, hash: number): boolean {
+  const upper = hash >>> 16;
+  const end = starts[upper + 1] ?? 0;
+  for (let index = starts[upper] ?? 0; index < end; index++)
+    if (lower[index] === (hash & 0xffff)) return true;
+  return false;
 }
 
 /** At index i: the most characters that words cover among the first i of the name. */

@@ -2,9 +2,9 @@
 // that a replay on any host begins with the same one.
 import * as v from "valibot";
 import type { Forest, RestoredProcess } from "./forest.ts";
-import type { LastingFacts } from "./lasting-facts.ts";
 import type { Lineage } from "./lineage.ts";
 import type { Runnable } from "./runnable.ts";
+import { decodeFacts, FactsList, savedFacts } from "./saved-facts.ts";
 import { lineageLists, restoreLineages, savedNode } from "./saved-forest.ts";
 
 const index = v.pipe(v.number(), v.integer(), v.minValue(-1));
@@ -33,18 +33,7 @@ const Snapshot = v.object({
       exec_id: v.exactOptional(whole),
     }),
   ),
-  facts: v.array(
-    v.object({
-      real_uid: v.exactOptional(whole),
-      login_uid: v.exactOptional(v.nullable(whole)),
-      session_id: v.exactOptional(whole),
-      tty: v.exactOptional(v.nullable(v.string())),
-      cgroup: v.exactOptional(v.string()),
-      deleted: v.exactOptional(v.boolean()),
-      memfd: v.exactOptional(v.boolean()),
-      setuid: v.exactOptional(v.boolean()),
-    }),
-  ),
+  facts: v.array(savedFacts),
   /** See `Forest.lossTime`; absent if no loss waits for its scan. */
   loss_time: v.exactOptional(v.number()),
 });
@@ -53,7 +42,7 @@ type Snapshot = v.InferOutput<typeof Snapshot>;
 export function snapshotForest(forest: Forest, encode: (program: Runnable) => unknown): string {
   const { images, nodes, indexOf } = lineageLists(encode);
   const processes: Snapshot["processes"] = [];
-  const facts = new Map<LastingFacts, number>();
+  const facts = new FactsList();
   for (const process of forest.processes()) {
     processes.push({
       pid: process.pid,
@@ -66,7 +55,7 @@ export function snapshotForest(forest: Forest, encode: (program: Runnable) => un
       execed: process.execed,
       link_guessed: process.linkGuessed,
       kernel_thread: process.kernelThread,
-      facts: indexIn(facts, process.facts),
+      facts: facts.numberOf(process.facts),
       ...(process.execId === undefined ? {} : { exec_id: process.execId }),
     });
   }
@@ -76,43 +65,9 @@ export function snapshotForest(forest: Forest, encode: (program: Runnable) => un
     programs: images,
     nodes,
     processes,
-    facts: [...facts.keys()].map(savedFacts),
+    facts: facts.saved(),
     ...loss,
   });
-}
-
-function indexIn(facts: Map<LastingFacts, number>, wanted: LastingFacts): number {
-  const known = facts.get(wanted);
-  if (known !== undefined) return known;
-  facts.set(wanted, facts.size);
-  return facts.size - 1;
-}
-
-/** JSON leaves out what is undefined. */
-function savedFacts(facts: LastingFacts): Readonly<Record<keyof Snapshot["facts"][number], unknown>> {
-  return {
-    real_uid: facts.realUid,
-    login_uid: facts.loginUid,
-    session_id: facts.sessionId,
-    tty: facts.tty,
-    cgroup: facts.cgroup,
-    deleted: facts.executableDeleted,
-    memfd: facts.executableMemfd,
-    setuid: facts.executableSetuid,
-  };
-}
-
-function restoredFacts(saved: Snapshot["facts"][number]): LastingFacts {
-  return {
-    realUid: saved.real_uid,
-    loginUid: saved.login_uid,
-    sessionId: saved.session_id,
-    tty: saved.tty,
-    cgroup: saved.cgroup,
-    executableDeleted: saved.deleted,
-    executableMemfd: saved.memfd,
-    executableSetuid: saved.setuid,
-  };
 }
 
 /** Fills an empty forest with what `snapshotForest` wrote. Throws an Error that names what does not hold together. */
@@ -127,7 +82,7 @@ export function restoreSnapshot(forest: Forest, text: string, decode: (program: 
   forest.lossTime = lossTime;
   const lineages: Lineage[] = [];
   restoreLineages(forest, programs.map(decode), nodes, lineages);
-  const factsByIndex = savedList.map(restoredFacts);
+  const factsByIndex = savedList.map(decodeFacts);
   const restored = processes.map((one): RestoredProcess => {
     const lineage = lineages[one.lineage];
     const ancestry = one.ancestry === -1 ? null : lineages[one.ancestry];

@@ -17,7 +17,7 @@ import {
 } from "../sensor/event.ts";
 import { isSameProcess, type ProcessKey, START_SLACK_TICKS, startsAt } from "../vocabulary/process-key.ts";
 import { type LastingFacts, lastingFacts } from "./lasting-facts.ts";
-import { EARLIER_LIMIT, type Lineage, Lineages } from "./lineage.ts";
+import { type Lineage, Lineages, withEarlier } from "./lineage.ts";
 import { Process, type Start } from "./process.ts";
 import { ProcessTree } from "./process-tree.ts";
 import type { Runnable } from "./runnable.ts";
@@ -38,6 +38,8 @@ const LIVE_ANCESTORS = 64;
 export interface ForestInputs {
   /** Identifies what a process runs from its facts. */
   readonly identify: (facts: ProcessFacts) => Runnable;
+  /** The same of a process that a scan found; `known`: what events have reported that it runs. */
+  readonly identifyRunning: (facts: ProcessFacts, known: Runnable | undefined) => Runnable;
   /** The program of every kernel thread. */
   readonly kernelProgram: Runnable;
   /** Called when a process has ended without an exit event: its pid now belongs to another process. */
@@ -336,7 +338,7 @@ export class Forest {
 
   /** `process` and every live process that descends from it, parents before children. */
   descendants(process: Process): Process[] {
-    return [...this.tree.from(process.node)];
+    return this.tree.from(process.node);
   }
 
   /** Sets the exact start of a process as /proc has it. Ignored if it belongs to another process with this pid. */
@@ -460,7 +462,7 @@ export class Forest {
     }
     if (scanned.kernelThread) return this.adoptKernelThread(scanned, parent);
     const process = this.adopt(scanned.pid, facts, 0, this.lossTime !== undefined);
-    this.setProgram(process, facts, this.inputs.identify(facts));
+    this.setProgram(process, facts, this.inputs.identifyRunning(facts, undefined));
     return process;
   }
 
@@ -487,7 +489,7 @@ export class Forest {
     if (process === undefined || process.kernelThread || facts.executable === undefined) return undefined;
     // The pid was reused after the scan, so the facts are of an earlier process.
     if (facts.startTicks !== undefined && !startsAt(process, facts.startTicks)) return undefined;
-    const program = this.inputs.identify(facts);
+    const program = this.inputs.identifyRunning(facts, process.lineage.program);
     if (program.key === process.lineage.program.key) return undefined;
     this.setProgram(process, facts, program);
     return process;
@@ -533,11 +535,4 @@ export class Forest {
     this.lineages.release(process.lineage);
     if (process.ancestry !== null) this.lineages.release(process.ancestry);
   }
-}
-
-/** The distinct earlier programs of a process that now runs `program`; beyond EARLIER_LIMIT the oldest are kept. */
-function withEarlier(previous: Lineage, program: Runnable): readonly Runnable[] {
-  const { earlier, program: replaced } = previous;
-  if (replaced.key === program.key || earlier.some(({ key }) => key === replaced.key)) return earlier;
-  return earlier.length >= EARLIER_LIMIT ? earlier : [...earlier, replaced];
 }

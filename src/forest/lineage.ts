@@ -260,3 +260,17 @@ function keyOf(spec: LineageSpec): string {
   }
   return key;
 }
+
+/** The distinct earlier programs of a process that now runs `program`; beyond EARLIER_LIMIT the oldest are kept. */
+export function withEarlier(previous: Lineage, program: Runnable): readonly Runnable[] {
+  const { earlier, program: replaced } = previous;
+  if (replaced.key === program.key || earlier.some(({ key }) => key === replaced.key)) return earlier;
+  return earlier.length >= EARLIER_LIMIT ? earlier : [...earlier, replaced];
+}
+
+/** A node below `parent` that is in no table; `parent` itself if `spec` adds nothing, undefined if it is as deep as can be. */
+export function detachedLineage(parent: Lineage | null, spec: LineageSpec): Lineage | undefined {
+  if (parent === null) return new Lineage(null, spec, "");
+  if (addsNothing(parent, spec)) return parent;
+  return parent.depth >= DEPTH_LIMIT ? undefined : new Lineage(parent, spec, "");
+}

@@ -3,9 +3,11 @@
 // One JSON document: `images` (the programs), `nodes` (parents before children, by index) and `processes`. The warden
 // reads and writes the file. Only root may write it, because policies decide by lineage.
 import * as v from "valibot";
+import { NS_PER_TICK } from "../linux/ticks.ts";
 import type { Forest, Remembered } from "./forest.ts";
 import type { Lineage } from "./lineage.ts";
 import type { Runnable } from "./runnable.ts";
+import { decodeFacts, FactsList, type SavedFacts, savedFacts } from "./saved-facts.ts";
 
 export const SAVED_VERSION = 1;
 
@@ -37,12 +39,19 @@ export type SavedNode = v.InferOutput<typeof savedNode>;
 const savedProcess = v.tuple([v.number(), v.number(), index, index, v.picklist([0, 1]), v.picklist([0, 1])]);
 type SavedProcess = v.InferOutput<typeof savedProcess>;
 
+/** Pid of the parent, index of its lasting facts, number of its program (`execId`, -1 if unknown). */
+const savedDetails = v.tuple([v.number(), index, index]);
+type SavedDetails = v.InferOutput<typeof savedDetails>;
+
 const savedForest = v.object({
   version: v.number(),
   bootId: v.string(),
   images: v.array(v.unknown()),
   nodes: v.array(savedNode),
   processes: v.array(savedProcess),
+  /** Of each process, in the same order. Absent in what older versions have written. */
+  details: v.exactOptional(v.array(savedDetails)),
+  facts: v.exactOptional(v.array(savedFacts)),
 });
 
 /** The saved document. `E` is the encoding of a program. */
@@ -53,6 +62,8 @@ export interface SavedForest<E> {
   readonly images: readonly E[];
   readonly nodes: readonly SavedNode[];
   readonly processes: readonly SavedProcess[];
+  readonly details?: readonly SavedDetails[];
+  readonly facts?: readonly SavedFacts[];
 }
 
 /** Lineages as two lists, each program and each node once; `indexOf` adds what is not in them yet. */
@@ -108,13 +119,24 @@ export function saveForest<E>(
 ): SavedForest<E> {
   const { images, nodes, indexOf } = lineageLists(encode);
   const processes: SavedProcess[] = [];
+  const details: SavedDetails[] = [];
+  const facts = new FactsList();
   for (const process of forest.processes()) {
     if (process.kernelThread || !process.startExact) continue;
     const ancestry = process.ancestry === null ? -1 : indexOf(process.ancestry);
     const flags = [process.execed ? 1 : 0, process.linkGuessed ? 1 : 0] as const;
     processes.push([process.pid, process.startTicks, indexOf(process.lineage), ancestry, ...flags]);
+    details.push([process.parentPid, facts.numberOf(process.facts), process.execId ?? -1]);
   }
-  return { version: SAVED_VERSION, bootId, images, nodes, processes };
+  return {
+    version: SAVED_VERSION,
+    bootId,
+    images,
+    nodes,
+    processes,
+    details,
+    facts: facts.saved(),
+  };
 }
 
 export interface RestoredForest {
@@ -150,6 +172,37 @@ export function restoreForest(
     throw error;
   }
   return { processes: remembered, release };
+}
+
+/**
+ * Fills an empty forest with a saved one as it was, without a scan. False, with nothing done, if that is from another boot
+ * or version. Throws as `restoreForest`.
+ */
+export function restoreWholeForest(
+  forest: Forest,
+  json: unknown,
+  bootId: string,
+  decode: (program: unknown) => Runnable,
+): boolean {
+  const { details = [], facts = [] } = checkedForest(json);
+  const { processes, release } = restoreForest(forest, json, bootId, decode);
+  const factsByIndex = facts.map(decodeFacts);
+  const whole = [...processes.values()].flatMap((process, i) => {
+    const [parentPid, factsIndex, execId] = details[i] ?? [];
+    const own = factsIndex === undefined ? undefined : factsByIndex[factsIndex];
+    if (parentPid === undefined || own === undefined) return [];
+    return {
+      ...process,
+      startTime: process.startTicks * NS_PER_TICK - forest.suspendedNs,
+      parentPid,
+      kernelThread: false,
+      facts: own,
+      execId: execId === undefined || execId < 0 ? undefined : execId,
+    };
+  });
+  if (whole.length > 0 && whole.length === processes.size) forest.restore(whole);
+  release();
+  return forest.size > 0;
 }
 
 function restoreProcesses(

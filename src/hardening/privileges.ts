@@ -20,6 +20,8 @@ export interface PrivilegeMode {
   readonly mail: boolean;
   /** sendmail works by its set-id bits. */
   readonly setIdMail: boolean;
+  /** Evidence is taken of what is killed. */
+  readonly evidence: boolean;
   /** The reporter connects to a collector. */
   readonly exports: boolean;
 }
@@ -39,6 +41,10 @@ const conditions = {
     holds: ({ source, network }) => source !== "netlink" && network,
   },
   kill: { text: "enforcement: kill", holds: ({ enforcement }) => enforcement !== "observe" },
+  evidence: {
+    text: "enforcement: kill, and evidence.enabled",
+    holds: ({ enforcement, evidence }) => enforcement !== "observe" && evidence,
+  },
   mail: { text: "mail.to is set", holds: ({ mail }) => mail },
   noMail: { text: "mail.to is not set", holds: ({ mail }) => !mail },
   exports: { text: "OTLP is set, or mail.to", holds: ({ exports, mail }) => exports || mail },
@@ -121,6 +127,12 @@ const capabilityRows: readonly CapabilityRow[] = [
     reason: "kill processes of every user",
   },
   {
+    role: "warden",
+    capability: "CAP_DAC_READ_SEARCH",
+    when: "evidence",
+    reason: "open /proc/PID/fd and environ of what it kills",
+  },
+  {
     role: "reporter",
     capability: "CAP_SETUID",
     when: "always",
@@ -171,7 +183,12 @@ const fileRows: readonly FileRow[] = [
     scope: "everything",
     reason: "Landlock would keep it from reading /proc/PID of other processes",
   },
-  { role: "examiner", when: "always", scope: "read everything", reason: "it changes no file" },
+  {
+    role: "examiner",
+    when: "always",
+    scope: "read everything",
+    reason: "it opens no file to write: a copy of evidence goes into a file that the warden has opened",
+  },
   {
     role: "reporter",
     when: "noMail",

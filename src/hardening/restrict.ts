@@ -12,6 +12,7 @@ import {
   setNoNewPrivileges,
 } from "../linux/capabilities.ts";
 import { type FileAccess, restrictFiles } from "../linux/landlock.ts";
+import { lockProgram } from "../linux/own-memory.ts";
 import { lowerLimit } from "../linux/resource-limits.ts";
 import { applyFilter, systemCallFilter } from "../linux/seccomp.ts";
 import { loadTimedReads } from "../linux/timed-read.ts";
@@ -68,8 +69,8 @@ export function giveUp(role: ProcessRole, mode: PrivilegeMode, files: OwnFiles):
       problems.push(`${withoutIt} (${messageOf(error)})`);
     }
   };
-  // The one thing that needs a right which the warden then gives up.
-  if (role === "warden" && mode.source !== "netlink") raiseLockedMemory();
+  // For the warden, which inherits the limit: only the supervisor begins with the right to raise it (CAP_SYS_RESOURCE).
+  if (role === "supervisor" && mode.source !== "netlink") raiseLockedMemory();
   attempt(() => lowerLimit("core", 0n), "core dumps are not off");
   const mayGainRights = mustStartSetIdPrograms(role, mode);
   if (!mayGainRights) attempt(setNoNewPrivileges, "set-id bits still have an effect");
@@ -102,6 +103,11 @@ export function restrictFurther(role: ProcessRole, mode: PrivilegeMode): readonl
     problems.push(`memory is not limited (${messageOf(error)})`);
   }
   if (mustStartSetIdPrograms(role, mode)) return problems;
+  try {
+    if (role === "warden") lockProgram();
+  } catch {
+    // The limit could not be raised. It is no protection that others could count on: memory that is short slows down.
+  }
   try {
     // The filter refuses further libraries.
     if (role === "warden") loadTimedReads();

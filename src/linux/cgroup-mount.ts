@@ -1,5 +1,6 @@
 // Where the unified hierarchy of control groups (cgroups(7), version 2) is mounted, and whether all of it is visible.
 import { readFileSync, statSync } from "node:fs";
+import { mountPointOf } from "./mounts.ts";
 
 export interface UnifiedHierarchy {
   readonly path: string;
@@ -32,14 +33,7 @@ export function unifiedMounts(mountinfo: string): readonly string[] {
   return mountinfo.split("\n").flatMap((line) => {
     // Optional fields end with a dash; no field before it can be one.
     const [before = "", after = ""] = line.split(" - ");
-    const mountPoint = before.split(" ")[4];
-    return after.startsWith("cgroup2 ") && mountPoint !== undefined ? [unescapeMount(mountPoint)] : [];
+    const mountPoint = mountPointOf(before);
+    return after.startsWith("cgroup2 ") && mountPoint !== undefined ? [mountPoint] : [];
   });
-}
-
-/** Blanks, tabs, line ends and backslashes are written as three octal digits. */
-function unescapeMount(path: string): string {
-  return path.replaceAll(/\\([0-7]{3})/g, (_, digits: string) =>
-    String.fromCharCode(Number.parseInt(digits, 8)),
-  );
 }

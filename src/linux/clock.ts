@@ -1,6 +1,7 @@
 // clock_gettime(2): nanoseconds as numbers. Exact to 1 ns up to 104 days of uptime, to 2 ns up to 208, and so on;
-// the time of day to 256 ns.
+// the time of day to 256 ns. The clocks are the host's, also in a time namespace, so that they fit the kernel's events.
 import { bindLibc, checked } from "./libc.ts";
+import { clockShifts } from "./time-namespace.ts";
 
 const libc = bindLibc({ clock_gettime: { args: ["i32", "ptr"], returns: "i32" } });
 
@@ -13,8 +14,9 @@ const CLOCK_BOOTTIME = 7;
 const timespec = new Uint32Array(new ArrayBuffer(16));
 
 /**
- * A pid cannot be reused within 2 ms: the kernel takes the next free one (alloc_pid of kernel/pid.c), and wrapping
- * around the smallest usual pid_max, 32,768, in 2 ms takes sixteen forks a microsecond. A process that may choose pids
+ * A pid cannot be reused within 2 ms of the fork that it was given to: the kernel takes the next free one (alloc_pid of
+ * kernel/pid.c), and wrapping around the smallest usual pid_max, 32,768, in 2 ms takes sixteen forks a microsecond; around
+ * one of 1,024, 500 forks a millisecond. Of a process that was forked earlier nobody knows how soon it can be. A process that may choose pids
  * (clone3's set_tid, CAP_CHECKPOINT_RESTORE) can only replace one of its own processes by another one.
  */
 export const PID_STAYS_NS = 2e6;
@@ -26,12 +28,12 @@ function now(clock: number): number {
 
 /** Nanoseconds of CLOCK_MONOTONIC, the clock of kernel events: stands still while the machine is suspended. */
 export function monotonicNow(): number {
-  return now(CLOCK_MONOTONIC);
+  return now(CLOCK_MONOTONIC) - clockShifts.monotonicNs;
 }
 
 /** Nanoseconds since boot, suspended time included: the clock of a process's start time. */
 export function boottimeNow(): number {
-  return now(CLOCK_BOOTTIME);
+  return now(CLOCK_BOOTTIME) - clockShifts.boottimeNs;
 }
 
 /**

@@ -17,8 +17,8 @@ const MSG_CMSG_CLOEXEC = 0x4000_0000;
 const ECONNRESET = 104;
 const ETOOMANYREFS = 109;
 
-/** The most descriptors of one message. The kernel allows 253 (SCM_MAX_FD); treewarden passes two at a time. */
-export const MOST_PASSED = 8;
+/** The most descriptors of one message: all that an eBPF sensor has, twice. The kernel allows 253 (SCM_MAX_FD). */
+export const MOST_PASSED = 128;
 
 // struct msghdr (sys/socket.h) on 64-bit: msg_name 0, msg_namelen 8, msg_iov 16, msg_iovlen 24, msg_control 32,
 // msg_controllen 40, msg_flags 48; 56 bytes. struct iovec: base 0, length 8. struct cmsghdr: length 0, level 8, type 12,

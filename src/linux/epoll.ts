@@ -10,6 +10,8 @@ const libc = bindLibc({
 
 // sys/epoll.h
 export const EPOLLIN = 0x1;
+/** Something exceptional: for files of proc(5), that what they show has changed. */
+export const EPOLLPRI = 0x2;
 export const EPOLLOUT = 0x4;
 /** The other end of a socket was closed or shut down, or this end was shut down for reading. */
 export const EPOLLRDHUP = 0x2000;

@@ -17,6 +17,9 @@ function soname(): string {
 
 const library = soname();
 
+/** The C library is musl, not glibc. */
+export const isMusl = library.includes("musl");
+
 /** Binds functions of the C library. Throws if one is missing. */
 export function bindLibc<const Fns extends Record<string, FFIFunction>>(functions: Fns) {
   return dlopen(library, functions).symbols;

@@ -1,4 +1,31 @@
-// Gives memory that only the start of a process needed back to the kernel.
+// Gives memory that only the start of a process needed back to the kernel, and keeps what it needs from being taken.
+import { readFileSync, statSync } from "node:fs";
+import { bindLibc, checked } from "./libc.ts";
+
+const libc = bindLibc({ syscall: { args: ["i64", "i64", "i64", "i64"], returns: "i64" } });
+
+// asm/unistd.h
+const SYS_mlock2 = process.arch === "arm64" ? 284 : 325;
+// asm-generic/mman-common.h: what is in memory is locked now, the rest when it is used (4.4)
+const MLOCK_ONFAULT = 1;
+/** proc_pid_maps(5): addresses in hexadecimal, permissions, offset, device, inode. */
+const MAPPING = /^([0-9a-f]+)-([0-9a-f]+) (....) \S+ \S+ (\d+)/;
+
+/**
+ * Keeps the parts of its own program that this process uses in memory, also where memory is short: whoever can cause that
+ * could otherwise make it wait for the disk. Only what is read from the file, and so shared by all processes of the program:
+ * locked private memory could not be given back to the kernel. Needs RLIMIT_MEMLOCK above the size of the file; throws a
+ * SystemCallError otherwise.
+ */
+export function lockProgram(): void {
+  const { ino } = statSync("/proc/self/exe");
+  for (const line of readFileSync("/proc/self/maps", "latin1").split("\n")) {
+    const [, start = "", end = "", permissions = "", inode] = MAPPING.exec(line) ?? [];
+    if (Number(inode) !== ino || permissions.includes("w")) continue;
+    const [first, last] = [Number.parseInt(start, 16), Number.parseInt(end, 16)];
+    checked("mlock2", Number(libc.syscall(SYS_mlock2, first, last - first, MLOCK_ONFAULT)));
+  }
+}
 
 /** mimalloc keeps free memory for 10 ms (its option purge_delay), in case that it is needed again. */
 const ALLOCATOR_KEEPS_MS = 20;
@@ -30,5 +57,15 @@ export async function discardCode(): Promise<void> {
   Bun.shrink();
   // Part of what a start has used is held until the event loop has had a turn.
   await Bun.sleep(0);
+  Bun.gc(true);
+}
+
+/**
+ * Waits for `ms`, and discards compiled code and garbage meanwhile. For a process that may not wait any longer than that in
+ * the event loop, see `releaseStartMemory`.
+ */
+export async function sleepAndRelease(ms: number): Promise<void> {
+  Bun.shrink();
+  await Bun.sleep(ms);
   Bun.gc(true);
 }

@@ -4,6 +4,7 @@ import { bindLibc, EINTR, errno, SystemCallError } from "./libc.ts";
 const libc = bindLibc({ poll: { args: ["ptr", "u64", "i32"], returns: "i32" } });
 
 // poll.h
+const POLLIN = 0x1;
 const POLLOUT = 0x4;
 const POLLHUP = 0x10;
 const POLLRDHUP = 0x2000;
@@ -21,6 +22,11 @@ function ready(fd: number, events: number, ms = 0): number {
   const failure = errno();
   if (failure === EINTR) return 0;
   throw new SystemCallError("poll", failure);
+}
+
+/** True if a read would not block. Also if the other end of a pipe or socket was closed. */
+export function isReadable(fd: number): boolean {
+  return (ready(fd, POLLIN) & POLLIN) !== 0;
 }
 
 /** True if a write of up to 4,096 bytes (PIPE_BUF) would not block. */

@@ -96,12 +96,35 @@ export type Scheduling = "ordinary" | "short" | "realtime";
 
 /** Sets the scheduling of the calling thread; threads and children made later have the ordinary one. */
 export function setScheduling(scheduling: Scheduling): void {
+  requestScheduling(scheduling, scheduling !== "ordinary");
+  currentScheduling = scheduling;
+}
+
+/** What `setScheduling` set last. */
+let currentScheduling: Scheduling = "ordinary";
+
+/** Calls `start`. A thread that it makes has the scheduling of the calling thread, if this process has the right to that. */
+export function withInheritedScheduling<T>(start: () => T): T {
+  if (currentScheduling === "ordinary") return start();
+  try {
+    requestScheduling(currentScheduling, false);
+  } catch {
+    return start();
+  }
+  try {
+    return start();
+  } finally {
+    requestScheduling(currentScheduling, true);
+  }
+}
+
+function requestScheduling(scheduling: Scheduling, isResetOnFork: boolean): void {
   // struct sched_attr (linux/sched/types.h): u32 size, u32 policy, u64 flags, s32 nice, u32 priority, u64 runtime, ...
   const attributes = new Uint8Array(new ArrayBuffer(48));
   const view = new DataView(attributes.buffer);
   view.setUint32(0, attributes.length, true);
   view.setUint32(4, scheduling === "realtime" ? SCHED_FIFO : SCHED_OTHER, true);
-  view.setUint32(8, scheduling === "ordinary" ? 0 : SCHED_FLAG_RESET_ON_FORK, true);
+  view.setUint32(8, isResetOnFork ? SCHED_FLAG_RESET_ON_FORK : 0, true);
   view.setInt32(16, scheduling === "realtime" ? 0 : getPriority(), true);
   view.setUint32(20, scheduling === "realtime" ? 1 : 0, true);
   view.setUint32(24, scheduling === "short" ? SHORT_SLICE_NS : 0, true);

@@ -3,10 +3,11 @@
 // not apply to the other threads, and a signal that is delivered to one of them kills the process.
 import { constants } from "node:os";
 import { closeDescriptor, readDescriptor } from "./descriptor.ts";
-import { bindLibc, checked, SystemCallError } from "./libc.ts";
+import { bindLibc, checked, errno, SystemCallError } from "./libc.ts";
 
 const libc = bindLibc({
   pthread_sigmask: { args: ["i32", "ptr", "ptr"], returns: "i32" },
+  signal: { args: ["i32", "u64"], returns: "i64" },
   signalfd: { args: ["i32", "ptr", "i32"], returns: "i32" },
 });
 
@@ -15,6 +16,8 @@ export type SignalName = keyof typeof constants.signals;
 // signal.h: sigset_t is 1024 bits; bit N-1 is signal N.
 const SIGSET_BYTES = 128;
 const SIG_BLOCK = 0;
+const SIG_IGN = 1;
+const SIG_ERR = -1;
 // sys/signalfd.h
 const SFD_NONBLOCK = 0x800;
 const SFD_CLOEXEC = 0x8_0000;
@@ -29,6 +32,17 @@ export function blockSignals(signals: readonly SignalName[]): void {
   // pthread_sigmask returns the error and does not set errno.
   const failure = libc.pthread_sigmask(SIG_BLOCK, signalSet(signals), null);
   if (failure !== 0) throw new SystemCallError("pthread_sigmask", failure);
+}
+
+/**
+ * Ignores `signals` in the whole process. For a process that waits in the runtime's event loop: that waits with an empty
+ * mask (epoll_pwait), so that also a blocked signal would end it. Programs that Bun.spawn starts do not inherit it.
+ */
+export function ignoreSignals(signals: readonly SignalName[]): void {
+  for (const name of signals) {
+    const before = Number(libc.signal(constants.signals[name], SIG_IGN));
+    if (before === SIG_ERR) throw new SystemCallError("signal", errno());
+  }
 }
 
 /** Reads blocked signals; `fd` is readable when one is pending. */

@@ -1,6 +1,7 @@
 // Starts child processes of this executable, with descriptors at fixed numbers.
 import { getPriority } from "node:os";
 import { closeDescriptor, createPipe } from "./descriptor.ts";
+import { MOST_PASSED } from "./descriptor-passing.ts";
 import { bindLibc, checked } from "./libc.ts";
 import { setNice, setSessionNice } from "./process.ts";
 
@@ -9,11 +10,12 @@ const libc = bindLibc({ fcntl: { args: ["i32", "i32", "i32"], returns: "i32" } }
 // linux/fcntl.h: F_LINUX_SPECIFIC_BASE + 6
 const F_DUPFD_CLOEXEC = 1030;
 
-// A spawned process gets its descriptors at the few numbers from 3 on. Copies from 32 on never collide with those: dup2
-// of a descriptor onto itself would leave close-on-exec set, and the order of the copies would matter.
-const FIRST_COPY = 32;
+// A spawned process gets its descriptors at the numbers from 3 on, at most as many as are passed at once. Copies from
+// FIRST_COPY on never collide with those: dup2 of a descriptor onto itself would leave close-on-exec set, and the order of
+// the copies would matter.
+const FIRST_COPY = 3 + MOST_PASSED;
 
-/** A close-on-exec copy of `fd` with a number of at least 32; `fd` itself stays open. */
+/** A close-on-exec copy of `fd` with a number of at least FIRST_COPY; `fd` itself stays open. */
 export function copyHigh(fd: number): number {
   return checked("fcntl F_DUPFD_CLOEXEC", libc.fcntl(fd, F_DUPFD_CLOEXEC, FIRST_COPY), String(fd));
 }
@@ -32,7 +34,7 @@ export const FIRST_PASSED = 3;
 export interface SpawnOptions {
   /** The command and its arguments. */
   readonly args: readonly string[];
-  /** Descriptors from 32 on (see `copyHigh`) that the process gets as FIRST_PASSED and the following numbers. */
+  /** Descriptors that `copyHigh` made, that the process gets as FIRST_PASSED and the following numbers. */
   readonly descriptors: readonly number[];
   /** The whole environment of the process. */
   readonly environment: Readonly<Record<string, string>>;

@@ -4,7 +4,8 @@
 import { dlopen, ptr } from "bun:ffi";
 import { monotonicNow } from "./clock.ts";
 import { closeDescriptor } from "./descriptor.ts";
-import { bindLibc, EINPROGRESS, errno } from "./libc.ts";
+import { bindLibc, EINPROGRESS, errno, isMusl } from "./libc.ts";
+import { withInheritedScheduling } from "./process.ts";
 
 const functions = {
   aio_read: { args: ["ptr"], returns: "i32" },
@@ -38,6 +39,14 @@ const aiocb = { fd: 0, buffer: 16, length: 24, notify: 44, offset: 128, size: 16
 /** The nanoseconds of a struct timespec are less than a second. */
 const MOST_NS = 999_999_999;
 
+/**
+ * glibc's threads end when they have had nothing to do for 1 s (struct aioinit), in ns and with room to spare. musl starts
+ * one for each read.
+ */
+const THREAD_STAYS_NS = isMusl ? 0 : 500e6;
+/** When a read ended last: its thread takes the next one. */
+let lastEnd = Number.NEGATIVE_INFINITY;
+
 /** Reads that were given up: their threads may still write, so that their memory must not be freed. */
 const unfinished = new Set<TimedRead>();
 
@@ -62,13 +71,14 @@ export class TimedRead {
 
   /**
    * Begins to read up to `limit` bytes from the start of `fd`, which is closed when the read has ended. Must not be called
-   * while another read has not ended. Returns 0 or -errno.
+   * while another read has not ended. The thread that reads has the scheduling of this one: if it had to wait for other
+   * programs, so would the caller. Returns 0 or -errno.
    */
   begin(fd: number, limit = this.data.length): number {
     this.view.setInt32(aiocb.fd, fd, true);
     this.view.setBigUint64(aiocb.length, BigInt(Math.min(limit, this.data.length)), true);
     this.view.setBigInt64(aiocb.offset, 0n, true);
-    if (this.libc.aio_read(this.block) !== 0) {
+    if (this.start() !== 0) {
       const failure = -errno();
       closeDescriptor(fd);
       return failure;
@@ -84,6 +94,7 @@ export class TimedRead {
   wait(timeoutNs: number): number | undefined {
     if (this.hasEnded(timeoutNs)) {
       unfinished.delete(this);
+      lastEnd = monotonicNow();
       const error = this.libc.aio_error(this.block);
       const count = Number(this.libc.aio_return(this.block));
       closeDescriptor(this.fd);
@@ -91,6 +102,13 @@ export class TimedRead {
     }
     unfinished.add(this);
     return undefined;
+  }
+
+  private start(): number {
+    const hasThread = unfinished.size === 0 && monotonicNow() - lastEnd < THREAD_STAYS_NS;
+    return hasThread
+      ? this.libc.aio_read(this.block)
+      : withInheritedScheduling(() => this.libc.aio_read(this.block));
   }
 
   private hasEnded(timeoutNs: number): boolean {

@@ -27,6 +27,7 @@ import type {
   ChangedItem,
   ContainerItem,
   ExaminedItem,
+  PeerItem,
   ScanItem,
   TextItem,
 } from "../sensor/capture/items.ts";
@@ -69,6 +70,8 @@ export class CapturedHost {
   private readonly examinedFiles = new Map<string, ExaminedFile>();
   /** Of execs that follow, or are judged again: each is used once. */
   private readonly changedFiles = new Map<string, ChangedItem>();
+  /** Of the event that follows. */
+  private peer: PeerItem | undefined;
   private readonly containers = new Map<string, Omit<ContainerItem, "kind" | "id">>();
   private readonly baselines = new Map<string, string>();
   /** For a container without a record: only a warden asks, and may have no answer yet. */
@@ -142,6 +145,9 @@ export class CapturedHost {
         this.onAnswer(key);
         return;
       }
+      case "peer":
+        this.peer = item;
+        return;
       case "forget":
         if (item.what === "user_names") this.users.clear();
         else if (item.what === "examined") this.examinedFiles.clear();
@@ -171,6 +177,13 @@ export class CapturedHost {
       return this.imageOf(containerId) === undefined ? [imageKey(containerId)] : [];
     const key = keyOfExecutable(facts);
     return containerId === undefined || examined !== undefined || key === undefined ? [] : [key];
+  }
+
+  /** What the warden knew of the peer of an event; undefined: the capture does not have it. */
+  takePeer({ pid, time }: Pick<PeerItem, "pid" | "time">): PeerItem | undefined {
+    const { peer } = this;
+    this.peer = undefined;
+    return peer?.pid === pid && peer.time === time ? peer : undefined;
   }
 
   /** What the warden knew of the content of what an exec runs; undefined: nothing, or it did not matter. */

@@ -60,8 +60,7 @@ function recordedExec(record: EventRecord, options: RecordedSubjects): ExecSubje
     lineage,
     tree,
     parentPid: number(record["process.parent_pid"]),
-    parent:
-      lineage.parent === null ? undefined : { runnable: lineage.parent.program, uid: lineage.parent.uid },
+    parent: lineage.parent ?? undefined,
     knowledge: options.knowledgeOf(record, runnable),
     containerId,
     unit: orNull(record["process.unit"], text),

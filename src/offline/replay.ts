@@ -42,6 +42,7 @@ const outcomes: Readonly<Record<Action, Outcome>> = {
   allow: "allowed",
   alert: "alerted",
   deny: "would_deny",
+  stop: "would_stop",
   kill: "would_kill",
 };
 
@@ -63,7 +64,7 @@ class ReplayJudge implements TrackerListener {
   readonly host: CapturedHost;
   readonly tally: ReplayTally = {
     judged: 0,
-    verdicts: { allow: 0, alert: 0, deny: 0, kill: 0 },
+    verdicts: { allow: 0, alert: 0, deny: 0, stop: 0, kill: 0 },
     lost: 0,
     lossesUncounted: 0,
     undecided: new Map(),
@@ -122,7 +123,9 @@ class ReplayJudge implements TrackerListener {
     const { process, tree, event } = activity;
     const facts = factsOf(process, event.uid);
     const knowledge = host.lookUp({ facts, tree, process, time: event.time });
-    const subject = networkSubject(activity, facts, host.wallOffset, this.inputs, knowledge);
+    const peer = host.takePeer(event);
+    const inputs = { ...this.inputs, hostNameOf: () => peer?.name };
+    const subject = networkSubject(activity, facts, host.wallOffset, inputs, knowledge, peer?.known);
     this.emitVerdict(subject, decide(policy, subject), policy);
   }
 

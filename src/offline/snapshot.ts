@@ -1,6 +1,8 @@
 // The forest of a command that only looks: a scan, with the lineages that a running treewarden has written down.
+
 import type { BaseSystem } from "../fingerprint/base.ts";
-import { createIdentifier, kernelThread } from "../fingerprint/identify.ts";
+import { createIdentifier } from "../fingerprint/identify.ts";
+import { programNames } from "../fingerprint/title.ts";
 import { Forest, type FoundProcess } from "../forest/forest.ts";
 import { monotonicNow, suspendedFor } from "../linux/clock.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
@@ -18,8 +20,7 @@ export interface Snapshot {
 export function takeSnapshot(stateDirectory: string, base: BaseSystem): Snapshot {
   using reader = new FactsReader();
   const forest = new Forest({
-    identify: createIdentifier({ base }),
-    kernelProgram: kernelThread,
+    ...programNames(createIdentifier({ base })),
     missedExit: () => undefined,
   });
   forest.suspendedNs = suspendedFor();

@@ -12,7 +12,6 @@ import { TreeTotals } from "../report/tree-totals.ts";
 import type { CloseEvent, LossEvent, ScannedProcess, Sensor } from "../sensor/event.ts";
 import { FactsReader } from "../sensor/procfs/facts-reader.ts";
 import { scanLiveProcesses } from "../warden/live-scan.ts";
-import { factsOf, networkSubject } from "../warden/network-subject.ts";
 import { NewTrees } from "../warden/new-trees.ts";
 import { OpenSockets } from "../warden/open-sockets.ts";
 import { Rescan } from "../warden/rescan.ts";
@@ -21,12 +20,13 @@ import { readUserNames } from "../warden/user-names.ts";
 import { execSubject } from "../warden/verdict-handler.ts";
 import { identifyAccounted } from "./accounted.ts";
 import { type Follower, followEvents } from "./follow-events.ts";
+import { NetworkLines } from "./network-lines.ts";
 import { restoreSavedLineages } from "./saved-lineages.ts";
 
 export interface TraceOptions {
   readonly openSensor: (reader: FactsReader) => { readonly sensor: Sensor; readonly why: string };
-  /** A record as a line of text, its newline included. */
-  readonly format: (record: EventRecord) => string;
+  /** A record as a line of text, its newline included; undefined: as JSON. */
+  readonly format: ((record: EventRecord) => string) | undefined;
   /** Prints an exec only if it is the first of its tree. */
   readonly newTreesOnly: boolean;
   readonly argumentBytes: number;
@@ -125,13 +125,11 @@ class Printer implements TrackerListener {
   };
   private readonly output = new PipeWriter();
   private readonly sockets = new OpenSockets();
+  private readonly networkLines: NetworkLines;
 
-  constructor(
-    format: (record: EventRecord) => string,
-    newTrees: NewTrees | undefined,
-    requestRescan: () => void,
-  ) {
-    this.format = format;
+  constructor(format: TraceOptions["format"], newTrees: NewTrees | undefined, requestRescan: () => void) {
+    this.format = format ?? ((record) => `${JSON.stringify(record)}\n`);
+    this.networkLines = new NetworkLines({ ...this.inputs, stamp: this.stamp, format });
     this.newTrees = newTrees;
     this.requestRescan = requestRescan;
   }
@@ -142,20 +140,15 @@ class Printer implements TrackerListener {
 
   onNetwork(activity: NetworkActivity): void {
     if (!this.live) return;
-    const subject = networkSubject(
-      activity,
-      factsOf(activity.process, activity.event.uid),
-      this.wallOffset,
-      this.inputs,
-    );
-    this.output.write(this.format(records[subject.kind](subject, this.stamp)));
+    const { text, subject } = this.networkLines.line(activity, this.wallOffset);
+    this.output.write(text);
     this.sockets.opened(subject);
   }
 
   onClose(event: CloseEvent): void {
     const opened = this.sockets.closed(event);
     if (opened === undefined) return;
-    this.output.write(this.format(records.close(event, opened, event.time + this.wallOffset, this.stamp)));
+    this.output.write(this.networkLines.endLine(event, opened, this.wallOffset));
   }
 
   onExec(exec: Execution): void {

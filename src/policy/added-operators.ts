@@ -1,7 +1,7 @@
 // The text operators that treewarden adds to JSONLogic. They are compiled once and run in linear time.
-import { RE2JS } from "re2js";
 import { messageOf } from "../vocabulary/errors.ts";
 import { parseNetwork } from "../vocabulary/ip-network.ts";
+import { compileRegularExpression } from "../vocabulary/regular-expression.ts";
 import { hasAddressIn, networksOf } from "./cidr.ts";
 import { anyOf, compileGlob, compileTreeGlob, GlobError, madeOnce, type TextTest } from "./glob.ts";
 import { necessaryText } from "./necessary-text.ts";
@@ -25,7 +25,7 @@ function compileExpression(text: string, isChecked: boolean): TextTest {
   if (text.length > EXPRESSION_LIMIT)
     throw new TextError(`a regular expression of more than ${EXPRESSION_LIMIT} characters`);
   if (!isChecked) checkExpression(text);
-  const expression = madeOnce(() => RE2JS.compile(text));
+  const expression = madeOnce(() => compileRegularExpression(text));
   const necessary = necessaryText(text);
   if (necessary === undefined) return (value) => expression().test(value);
   return (value) => value.includes(necessary) && expression().test(value);
@@ -33,7 +33,7 @@ function compileExpression(text: string, isChecked: boolean): TextTest {
 
 function checkExpression(text: string): void {
   try {
-    RE2JS.compile(text);
+    compileRegularExpression(text);
   } catch (error) {
     throw new TextError(`not a regular expression of RE2: ${messageOf(error)}`);
   }
@@ -65,9 +65,12 @@ function startsWithAny(texts: readonly string[]): TextTest {
     last: text.length - 1,
     code: text.charCodeAt(text.length - 1),
   }));
+  const shortest = Math.min(...texts.map(({ length }) => length));
   return (value) => {
+    // Most arguments are shorter, and looking behind the end of a text takes many times as long as within it.
+    if (value.length < shortest) return false;
     for (const { text, last, code } of beginnings)
-      if (value.charCodeAt(last) === code && value.startsWith(text)) return true;
+      if (value.length > last && value.charCodeAt(last) === code && value.startsWith(text)) return true;
     return false;
   };
 }

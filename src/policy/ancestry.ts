@@ -40,12 +40,12 @@ export class Ancestry {
   }
 
   /** The answers for the process, from its ancestors and from the programs that it ran before. */
-  of(subject: Subject): UnderAnswers {
+  of(subject: Pick<Subject, "kind" | "lineage" | "parent">): UnderAnswers {
     // What uses the network is not new below its ancestors, as a program is that has just begun: it counts itself.
     if (subject.kind !== "exec") return this.including(subject.lineage);
     const above = this.above(subject.lineage);
     // A child that runs the same program as its parent shares its node, so the parent is not an ancestor of the node.
-    const shared = subject.parent?.runnable.key === subject.lineage.program.key && !subject.lineage.init;
+    const shared = subject.parent?.program.key === subject.lineage.program.key && !subject.lineage.init;
     return shared ? join(above, this.ofRunnable(subject.lineage.program)) : above;
   }
 

@@ -1,26 +1,39 @@
-// What armed rules deny a process on the network, as tables that the kernel can decide by: which ports of which networks.
+// What armed rules deny a process on the network, as tables that the kernel can decide by: which ports of which networks, to
+// which users.
 //
-// Nothing is derived from the conditions but where their value can change: at the edge of a network that `cidr` names, or
-// at a port that a comparison names. Between these edges a condition is constant, so the policy itself is asked once for
-// each such area, with an address and a port that lie in it. A table therefore cannot decide otherwise than the policy.
+// Nothing is derived from the conditions but where their value can change (denial-edges.ts). Between these edges a
+// condition is constant, so the policy itself is asked once for each such area, with an address, a port and a user that lie
+// in it. A table therefore cannot decide otherwise than the policy.
 //
-// A rule that depends on more than the process, its ancestors, and address, port and transport is not compiled. Neither is
-// a rule behind an `allow` that does: the kernel could not know that it is allowed.
+// A rule that depends on more than the process, its ancestors, and address, port, transport and user is not compiled.
+// Neither is a rule behind an `allow` that does: the kernel could not know that it is allowed.
 
-import type { NetworkEvent, NetworkKind, Transport } from "../sensor/event.ts";
+import type { NetworkEvent, NetworkKind } from "../sensor/event.ts";
 import { networkKinds } from "../sensor/event.ts";
 import type { DeniedNetwork } from "../sensor/network/denial.ts";
-import type { Dependency } from "../vocabulary/dependencies.ts";
-import { formatAddress, type IpAddress } from "../vocabulary/ip-address.ts";
-import { canonicalNetwork, type Network, parseNetwork } from "../vocabulary/ip-network.ts";
-import { HIGHEST_PORT, type PortRange } from "../vocabulary/port-ranges.ts";
 import { allSteps } from "../vocabulary/steps.ts";
-import { isJudged, isSharedByLineage, type JudgedVariable, judgedRow } from "../vocabulary/variables.ts";
-import { type Expression, partsOf } from "./expression.ts";
-import { areasOf } from "./network-areas.ts";
-import { compilingEvaluator, type Policy, type RuleCondition, type RuleEvaluator } from "./policy.ts";
-import { type RuleStates, ruleKey } from "./rule-state.ts";
-import { type ExecSubject, type Reader, readerOf, subjectOfNetwork } from "./subject.ts";
+import { isSharedByLineage, type JudgedVariable } from "../vocabulary/variables.ts";
+import {
+  asksNothingOfProcess,
+  type Edges,
+  edgesOf,
+  edgesOfUsers,
+  isLastingVariable,
+  joinedEdges,
+} from "./denial-edges.ts";
+import { AREAS, areaCount, deniedNetworks, type KindTables, startsOf } from "./denial-tables.ts";
+import type { Expression } from "./expression.ts";
+import {
+  type CompiledRule,
+  compilingEvaluator,
+  defaultRulesetOf,
+  type Policy,
+  type RuleCondition,
+} from "./policy.ts";
+import { ProcessQuestions } from "./process-questions.ts";
+import { type Holds, type RuleStates, ruleKey } from "./rule-state.ts";
+import { DEFAULT_RULE, needsArming } from "./schema.ts";
+import { type ExecSubject, subjectOfNetwork } from "./subject.ts";
 
 /** What the kernel is to deny a process. */
 export interface Denials {
@@ -33,73 +46,56 @@ export interface Denials {
 /** What is known of a process at its exec, and holds for what it does afterwards. */
 export type DeniableProcess = Omit<ExecSubject, "kind">;
 
-/** The most areas of one table: each costs a decision of some 2 us when a new kind of process appears. */
-const AREAS = 1_024;
-/** The most ranges of ports of one network that the kernel compares. */
-const RANGES = 8;
+/** What a rule is armed by: also the default action is one. */
+type ArmableRule = Pick<CompiledRule, "ruleset" | "id" | "action">;
 
-/** What of a process does not change between two execs, or raises the epoch when it does. */
-const lasting: ReadonlySet<Dependency> = new Set<Dependency>([
-  "lineage",
-  "links",
-  "parent",
-  "cgroup",
-  "scope",
-  "baseline",
-  "examiner",
-  "program",
-  "file",
-  "session",
-]);
-/** Changes with setuid(2), which no event reports at once. */
-const CHANGING = "tree.user_ids";
-
-const transportsOf: Readonly<Record<NetworkKind, readonly Transport[]>> = {
-  connect: ["tcp", "udp"],
-  send: ["udp"],
-  listen: ["tcp", "udp"],
-};
-const endpoints = {
-  connect: { address: "network.peer.address", port: "network.peer.port" },
-  send: { address: "network.peer.address", port: "network.peer.port" },
-  listen: { address: "network.local.address", port: "network.local.port" },
-} as const satisfies Readonly<Record<NetworkKind, { readonly address: string; readonly port: string }>>;
-/** Known of every event, and enumerated. */
-const enumerated: ReadonlySet<string> = new Set(["network.transport", "network.type"]);
-const comparisons: ReadonlySet<string> = new Set(["==", "===", "!=", "!==", "<", "<=", ">", ">=", "in"]);
-
-/** Where the value of a condition can change. */
-interface Edges {
-  readonly networks: Network[];
-  readonly ports: Set<number>;
+/** A rule that the kernel could decide, or why it cannot. */
+interface CompilableRule extends RuleCondition {
+  readonly edges: Edges | string;
+  readonly armed: Holds;
 }
 
-/** The rules of one kind that the kernel can decide. */
-interface KindTables {
-  readonly kind: NetworkKind;
-  readonly evaluator: RuleEvaluator;
-  readonly networks: readonly Network[];
-  /** The first port of each range in which no rule's value changes, in ascending order, beginning with 0. */
-  readonly ports: readonly number[];
+/** A rule and what the kernel needs to decide it. */
+interface DecidableRule extends CompilableRule {
+  readonly edges: Edges;
 }
+
+/** For how long tables hold: while a process runs its program, or whatever it and its children execute later. */
+type Scope = "program" | "descendants";
+
+const UNIT = "process.unit";
 
 export class DenialCompiler {
   private readonly ofProgram: readonly KindTables[];
   private readonly ofDescendants: readonly KindTables[];
   /** What of a process decides which networks it is denied. */
   readonly asked: ReadonlySet<JudgedVariable>;
-  /** Variables of the process that the rules name and that its lineage does not decide. */
-  private readonly readers: readonly Reader[];
+  /** Whether all processes of one lineage are denied the same. */
+  readonly isOfLineage: boolean;
+  private readonly questions: ProcessQuestions;
+  /** The rules that are armed for some units or users only. */
+  private readonly partlyArmed: readonly ((process: DeniableProcess) => string)[];
 
-  /** `states`: which rules may act. Only a rule that may act everywhere is compiled. */
-  constructor(policy: Policy, states: RuleStates) {
-    const rules = policy.networkRules.filter(
-      ({ rule }) => rule.action === "allow" || states.get(ruleKey(rule))?.armed === true,
+  /** `states`: which rules may act; by default all of them. */
+  constructor(policy: Policy, states?: RuleStates) {
+    const tablesFor = (scope: Scope) =>
+      networkKinds.flatMap((kind) => tablesOf(policy, kind, states, scope) ?? []);
+    this.ofProgram = tablesFor("program");
+    this.ofDescendants = tablesFor("descendants");
+    const rules = [...new Set(this.ofProgram.flatMap((tables) => tables.rules))];
+    const partly = this.isEmpty
+      ? []
+      : partlyArmed([...rules.map(({ rule }) => rule), defaultOf(policy)], states);
+    this.asked = new Set([
+      ...rules.flatMap(({ rule }) => [...rule.read].filter(isLastingVariable)),
+      ...(partly.length > 0 ? ([UNIT] as const) : []),
+    ]);
+    this.isOfLineage = [...this.asked].every(isSharedByLineage);
+    this.questions = new ProcessQuestions(rules.map(({ condition }) => condition));
+    const users = [...new Set(this.ofProgram.flatMap((tables) => tables.users))];
+    this.partlyArmed = partly.map(
+      (armed) => (process) => users.map((uid) => (armed(execAs(process, uid)) ? 1 : 0)).join(""),
     );
-    this.ofProgram = networkKinds.flatMap((kind) => tablesOf(kind, rules, isLasting));
-    this.ofDescendants = networkKinds.flatMap((kind) => tablesOf(kind, rules, isInherited));
-    this.asked = new Set(rules.flatMap(({ rule }) => [...rule.read].filter(isLastingName)));
-    this.readers = [...this.asked].filter((name) => !isSharedByLineage(name)).map(readerOf);
   }
 
   /** No rule denies anything. */
@@ -107,106 +103,168 @@ export class DenialCompiler {
     return this.ofProgram.length === 0;
   }
 
-  /** Equal for processes of one lineage that are denied the same. */
+  /** Equal for processes that are denied the same, whatever their lineages are. */
   keyOf(process: DeniableProcess): string {
-    const subject = { ...process, kind: "exec" as const };
-    return this.readers.length === 0 ? "" : JSON.stringify(this.readers.map((read) => read(subject) ?? "?"));
+    const answers = this.questions.answersOf(subjectOfNetwork(process, anyEvent));
+    if (this.partlyArmed.length === 0) return answers;
+    return `${answers} ${this.partlyArmed.map((holds) => holds(process)).join(" ")}`;
   }
 
   denialsOf(process: DeniableProcess): Denials {
     return {
-      program: this.ofProgram.flatMap((tables) => deniedBy(tables, process)),
-      afterExec: this.ofDescendants.flatMap((tables) => deniedBy(tables, process)),
+      program: this.ofProgram.flatMap((tables) => deniedNetworks(tables, process)),
+      afterExec: this.ofDescendants.flatMap((tables) => deniedNetworks(tables, process)),
     };
   }
 }
 
-type Usable = (condition: Expression, action: string) => boolean;
+/** For questions that are about the process alone. */
+const anyEvent: NetworkEvent = {
+  kind: "connect",
+  source: "ebpf",
+  time: 0,
+  pid: 0,
+  startTicks: 0,
+  uid: 0,
+  transport: "tcp",
+  family: "ipv4",
+  socket: undefined,
+  denied: false,
+  peerAddress: "0.0.0.0",
+  peerPort: 0,
+  localAddress: undefined,
+  localPort: undefined,
+};
+
+/**
+ * Why the kernel cannot decide the rule of this name about `kind`, so that what it denies is judged after the fact;
+ * undefined if it can. `id` may be `default`.
+ */
+export function whyNotCompiled(policy: Policy, kind: NetworkKind, id: string): string | undefined {
+  for (const { rule, edges } of rulesOf(policy, kind, undefined)) {
+    if (typeof edges === "string") {
+      if (rule.id === id) return edges;
+      if (id === DEFAULT_RULE) return `the default is behind the rule ${rule.id}: ${edges}`;
+      if (rule.action === "allow") return `it is behind the rule ${rule.id}, which may allow: ${edges}`;
+    }
+    if (rule.id === id) break;
+  }
+  if (tablesOf(policy, kind, undefined, "program") !== undefined) return undefined;
+  return `networks, ports and users of the rules make more than ${AREAS} areas`;
+}
 
 function tablesOf(
+  policy: Policy,
   kind: NetworkKind,
-  rules: readonly RuleCondition[],
-  isUsable: Usable,
-): readonly KindTables[] {
-  const kept: RuleCondition[] = [];
-  const edges: Edges = { networks: [], ports: new Set([0]) };
+  states: RuleStates | undefined,
+  scope: Scope,
+): KindTables | undefined {
+  const rules = rulesOf(policy, kind, states);
+  const byDefault = deniesByDefault(policy, kind, states, scope)
+    ? decidableRules(rules, (each) => holdsFor[scope](each, true))
+    : undefined;
+  const kept = byDefault ?? denyingRules(rules, scope);
+  if (byDefault === undefined && !kept.some(({ rule }) => rule.action === "deny")) return undefined;
+  const ofDefault = byDefault === undefined ? [] : usersOf(defaultOf(policy), states);
+  const edges = joinedEdges([...kept.map((each) => each.edges), edgesOfUsers(ofDefault)]);
+  if (areaCount(edges) > AREAS) return undefined;
+  const action = byDefault === undefined ? "allow" : "deny";
+  const evaluator = allSteps(compilingEvaluator(kept, action, defaultOf(policy).ruleset));
+  return { kind, rules: kept, evaluator, states, ...startsOf(edges) };
+}
+
+/** All of the rules, if the kernel can decide each of them and it is usable. */
+function decidableRules(
+  rules: readonly CompilableRule[],
+  isUsable: (rule: CompilableRule) => boolean,
+): readonly DecidableRule[] | undefined {
+  const decidable = rules.filter(isDecidable).filter(isUsable);
+  return decidable.length === rules.length ? decidable : undefined;
+}
+
+/** The armed rules that deny, and those that allow what they would. */
+function denyingRules(rules: readonly CompilableRule[], scope: Scope): readonly DecidableRule[] {
+  const kept: DecidableRule[] = [];
   for (const each of rules) {
-    if (!each.rule.on.includes(kind)) continue;
-    const own: Edges = { networks: [], ports: new Set() };
-    const isDecidable =
-      !each.rule.unknownMatches &&
-      hasEdges(each.condition, kind, own) &&
-      isUsable(each.condition, each.rule.action);
-    if (!isDecidable && each.rule.action === "allow") break;
-    if (!isDecidable) continue;
-    kept.push(each);
-    edges.networks.push(...own.networks);
-    for (const port of own.ports) edges.ports.add(port);
+    const { action } = each.rule;
+    if (action !== "allow" && (action !== "deny" || each.armed === false)) continue;
+    if (isDecidable(each) && holdsFor[scope](each, false)) kept.push(each);
+    else if (action === "allow") break;
   }
-  if (!kept.some(({ rule }) => rule.action === "deny")) return [];
-  const ports = [...edges.ports].filter((port) => port <= HIGHEST_PORT).sort((a, b) => a - b);
-  if (ports.length * (edges.networks.length + 1) > AREAS) return [];
-  const evaluator = allSteps(compilingEvaluator(kept, "allow", ""));
-  return [{ kind, evaluator, networks: edges.networks, ports }];
+  return kept;
 }
 
-/** Collects where the expression can change; false if it depends on something else than the kernel knows. */
-function hasEdges(expression: Expression, kind: NetworkKind, edges: Edges): boolean {
-  const { address, port } = endpoints[kind];
-  switch (expression.is) {
-    case "variable":
-      return enumerated.has(expression.name) || isLastingName(expression.name);
-    case "missing":
-    case "absent":
-      return expression.names.every((name) => enumerated.has(name) || isLastingName(name));
-    case "text": {
-      const { left, operator, texts } = expression;
-      if (left.is !== "variable" || left.name !== address || operator !== "cidr") break;
-      edges.networks.push(...texts.flatMap((text) => parseNetwork(text) ?? []).map(canonicalNetwork));
-      return true;
-    }
-    case "call":
-      if (!comparisons.has(expression.operator)) break;
-      if (!expression.parts.some((part) => part.is === "variable" && part.name === port)) break;
-      return expression.parts.every((part) => {
-        if (part.is === "variable") return part.name === port;
-        return part.is === "literal" && addPorts(part.value, edges.ports);
-      });
-  }
-  return partsOf(expression).every((part) => hasEdges(part, kind, edges));
+/** Whether the default action denies what no rule matches, for as long as `scope` says. */
+function deniesByDefault(policy: Policy, kind: NetworkKind, states: RuleStates | undefined, scope: Scope) {
+  if (policy.defaults[kind] !== "deny") return false;
+  const armed = armedState(defaultOf(policy), states);
+  return scope === "program" ? armed !== false : armed === true;
 }
 
-/** Adds the edges of a number, or of each in a list. */
-function addPorts(value: unknown, ports: Set<number>): boolean {
-  if (Array.isArray(value)) return value.every((each) => addPorts(each, ports));
-  if (typeof value !== "number") return false;
-  for (const edge of [Math.floor(value), Math.ceil(value), Math.floor(value) + 1])
-    if (edge >= 0) ports.add(edge);
-  return true;
+function rulesOf(
+  policy: Policy,
+  kind: NetworkKind,
+  states: RuleStates | undefined,
+): readonly CompilableRule[] {
+  return policy.networkRules
+    .filter(({ rule }) => rule.on.includes(kind))
+    .map((each) => ({
+      ...each,
+      armed: armedState(each.rule, states),
+      edges: edgesOfRule(each, kind, states),
+    }));
 }
 
-function isLastingName(name: string): boolean {
-  return isJudged(name) && name !== CHANGING && judgedRow(name).dependsOn.every((one) => lasting.has(one));
+function edgesOfRule(
+  { rule, condition }: RuleCondition,
+  kind: NetworkKind,
+  states: RuleStates | undefined,
+): Edges | string {
+  if (rule.unknownMatches) return 'it has "unknown": "match", which the kernel cannot follow';
+  const edges = edgesOf(condition, kind);
+  return typeof edges === "string" ? edges : joinedEdges([edges, edgesOfUsers(usersOf(rule, states))]);
 }
 
-function isLasting(): boolean {
-  return true;
+function defaultOf(policy: Policy): ArmableRule {
+  return { ruleset: defaultRulesetOf(policy), id: DEFAULT_RULE, action: "deny" };
+}
+
+function armedState(rule: ArmableRule, states: RuleStates | undefined): Holds {
+  if (states === undefined) return needsArming[rule.action];
+  return states.get(ruleKey(rule))?.armed ?? false;
+}
+
+/** The users for whom alone the rule is armed. */
+function usersOf(rule: ArmableRule, states: RuleStates | undefined): readonly number[] {
+  return states?.get(ruleKey(rule))?.users ?? [];
+}
+
+/** Tests whether each of these rules is armed that are so for some units or users only. */
+function partlyArmed(rules: readonly ArmableRule[], states: RuleStates | undefined) {
+  return rules.map((rule) => armedState(rule, states)).filter((armed) => typeof armed === "function");
+}
+
+function execAs(process: DeniableProcess, uid: number): ExecSubject {
+  return { ...process, kind: "exec", facts: { ...process.facts, uid } };
+}
+
+function isDecidable(rule: CompilableRule): rule is DecidableRule {
+  return typeof rule.edges !== "string";
 }
 
 /**
- * Whether what holds for a process holds for all that it executes later. What a process is under it stays under, so that a
- * rule that denies below something goes on doing so. An allow may come to hold only later, unless it asks nothing of it.
+ * Whether what the rule decides holds for as long as `scope` says. What a process is under it stays under, so that a rule
+ * that denies below something goes on doing so. What else matches may come to do so only later, unless it asks nothing of
+ * the process. Another unit than the one for which a rule is armed may run the next program.
  */
-function isInherited(condition: Expression, action: string): boolean {
-  return action === "allow" ? asksNothingOfProcess(condition) : onlyUnder(condition, true);
-}
-
-function asksNothingOfProcess(expression: Expression): boolean {
-  if (expression.is === "under" || expression.is === "tree") return false;
-  if (expression.is === "variable") return expression.name.startsWith("network.");
-  if (expression.is === "missing" || expression.is === "absent") return false;
-  return partsOf(expression).every(asksNothingOfProcess);
-}
+const holdsFor: Readonly<Record<Scope, (rule: CompilableRule, isDefault: boolean) => boolean>> = {
+  program: () => true,
+  descendants: ({ rule: { action }, condition, armed }, isDefault) => {
+    const denies = action === "deny" && armed === true;
+    if (denies) return onlyUnder(condition, true);
+    return (action === "allow" || isDefault) && asksNothingOfProcess(condition);
+  },
+};
 
 /** Whether all that the expression asks of the process is `under`, and being under something cannot make it false. */
 function onlyUnder(expression: Expression, positive: boolean): boolean {
@@ -217,60 +275,4 @@ function onlyUnder(expression: Expression, positive: boolean): boolean {
     if (operator === "!") return parts.every((part) => onlyUnder(part, !positive));
   }
   return asksNothingOfProcess(expression);
-}
-
-function deniedBy(tables: KindTables, process: DeniableProcess): readonly DeniedNetwork[] {
-  return transportsOf[tables.kind].flatMap((transport) =>
-    (["ipv4", "ipv6"] as const).flatMap((family) => deniedOf(tables, process, transport, family)),
-  );
-}
-
-function deniedOf(
-  { kind, evaluator, networks, ports }: KindTables,
-  process: DeniableProcess,
-  transport: Transport,
-  family: NetworkEvent["family"],
-): readonly DeniedNetwork[] {
-  const denied = areasOf(networks, family).map(({ network, address }): DeniedNetwork | "too many" => {
-    const isDenied = (port: number): boolean => {
-      const event = eventAt(kind, { transport, family, address, port }, process);
-      return evaluator.decide(subjectOfNetwork(process, event)).action === "deny";
-    };
-    const ranges = rangesWhere(ports, isDenied);
-    if (ranges.length <= RANGES) return { kind, transport, network, ports: { mode: "only", ranges } };
-    const others = rangesWhere(ports, (port) => !isDenied(port));
-    if (others.length > RANGES) return "too many";
-    return { kind, transport, network, ports: { mode: "except", ranges: others } };
-  });
-  const tables = denied.filter((each) => each !== "too many");
-  const deniesAny = tables.some(({ ports: { mode, ranges } }) => mode === "except" || ranges.length > 0);
-  return deniesAny && tables.length === denied.length ? tables : [];
-}
-
-/** The ranges of ports in which `test` holds. `starts`: the first port of each range in which it does not change. */
-function rangesWhere(starts: readonly number[], test: (port: number) => boolean): readonly PortRange[] {
-  const ranges: { first: number; last: number }[] = [];
-  starts.forEach((first, i) => {
-    if (!test(first)) return;
-    const last = (starts[i + 1] ?? HIGHEST_PORT + 1) - 1;
-    const previous = ranges.at(-1);
-    if (previous?.last === first - 1) previous.last = last;
-    else ranges.push({ first, last });
-  });
-  return ranges;
-}
-
-function eventAt(
-  kind: NetworkKind,
-  at: Pick<NetworkEvent, "transport" | "family"> & { readonly address: IpAddress; readonly port: number },
-  { source, time, process, facts }: DeniableProcess,
-): NetworkEvent {
-  const { transport, family, port } = at;
-  const address = formatAddress(at.address);
-  const { pid, startTicks } = process;
-  const common = { source, time, pid, startTicks, uid: facts.uid, transport, family } as const;
-  const socket = { ...common, socket: undefined, denied: false };
-  if (kind === "listen") return { kind, ...socket, localAddress: address, localPort: port, found: false };
-  const unbound = { localAddress: undefined, localPort: undefined };
-  return { kind, ...socket, peerAddress: address, peerPort: port, ...unbound };
 }

@@ -1,5 +1,6 @@
 // Globs over paths and over the labels of a tree. Matching takes linear time, because the text may be hostile.
-import { RE2JS } from "re2js";
+import type { RE2JS } from "re2js";
+import { compileRegularExpression, quotedExpression } from "../vocabulary/regular-expression.ts";
 
 /** The most alternatives of a pattern. Several `{a,b}` multiply, so a short pattern could have very many. */
 const ALTERNATIVES_LIMIT = 256;
@@ -129,7 +130,7 @@ function compileOne(pattern: string): TextTest {
 
 function compileStars(pattern: string): RE2JS {
   const parts = pattern.replace(/(\/\*\*)+\//g, "/**/").split(/(\/\*\*\/|\*\*|\*)/);
-  return RE2JS.compile(parts.map((part) => stars[part] ?? RE2JS.quote(part)).join(""), RE2JS.DOTALL);
+  return compileRegularExpression(parts.map((part) => stars[part] ?? quotedExpression(part)).join(""), true);
 }
 
 /** The result of `make`, which is called when it is first needed. */

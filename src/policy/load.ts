@@ -1,5 +1,6 @@
 // Loads policies by name or path. With any error, nothing is loaded.
 import { basename, dirname, join } from "node:path";
+import { networkKinds } from "../sensor/event.ts";
 import { defaultEnvironmentNames } from "../vocabulary/environment.ts";
 import { hintOf, messageOf } from "../vocabulary/errors.ts";
 import { forJudgedKinds, type JudgedKind, judgedKinds } from "../vocabulary/event-kinds.ts";
@@ -413,28 +414,38 @@ function* compiling(
     listen: yield* evaluatorFor("listen"),
   };
   const plain = plainPolicy(role, resolved, digests);
+  const defaults = defaultActions(resolved);
   const digest = new Bun.CryptoHasher("sha256").update(JSON.stringify(plain)).digest("hex");
   return {
     role: role.file.role,
     version: digest.slice(0, 12),
     digest,
     rules: compiled,
-    defaults: defaultActions(resolved),
+    defaults,
     variables: new Set(compiled.flatMap((rule) => [...rule.variables])),
     digests,
     resolved: plain,
-    networkRules: denyingRules(conditions),
+    networkRules: networkRules(conditions, defaults),
+    execRules: execRules(conditions, resolved.defaults.exec.action),
     evaluators,
   };
 }
 
 /** What decides about denials; their conditions are kept for nothing else. */
-function denyingRules(conditions: readonly RuleCondition[]): readonly RuleCondition[] {
-  if (!conditions.some(({ rule }) => rule.action === "deny")) return [];
-  return conditions.filter(
-    ({ rule: { action, on } }) =>
-      (action === "deny" || action === "allow") && on.some((kind) => kind !== "exec"),
-  );
+function networkRules(
+  conditions: readonly RuleCondition[],
+  defaults: Policy["defaults"],
+): readonly RuleCondition[] {
+  const deniesAny =
+    networkKinds.some((kind) => defaults[kind] === "deny") ||
+    conditions.some(({ rule }) => rule.action === "deny");
+  return deniesAny ? conditions.filter(({ rule }) => rule.on.some((kind) => kind !== "exec")) : [];
+}
+
+/** What decides whether execs are ended; their conditions are kept for nothing else. */
+function execRules(conditions: readonly RuleCondition[], byDefault: string): readonly RuleCondition[] {
+  const onExecs = conditions.filter(({ rule }) => rule.on.includes("exec"));
+  return byDefault === "kill" || onExecs.some(({ rule }) => rule.action === "kill") ? onExecs : [];
 }
 
 function plainPolicy(role: LoadedRole, resolved: Resolved, digests: ReadonlySet<string>): ResolvedPolicy {

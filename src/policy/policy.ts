@@ -1,4 +1,5 @@
 // A policy in force, and what it decides about one event.
+import { hasUserMounts } from "../fingerprint/identify.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { EnvironmentVariables, ProcessFacts } from "../sensor/event.ts";
 import { isEnvironmentVariable, nameInEnvironment } from "../vocabulary/environment.ts";
@@ -29,8 +30,15 @@ import {
   valueKinds,
 } from "./expression.ts";
 import { holdsFor, type RuleStates, ruleKey } from "./rule-state.ts";
-import { type Action, actions, DEFAULT_RULE, needsArming } from "./schema.ts";
-import { presenceReaderOf, type Reader, readerOf, type Subject, type VariableValue } from "./subject.ts";
+import { type Action, actions, actsOnTree, DEFAULT_RULE, needsArming } from "./schema.ts";
+import {
+  presenceReaderOf,
+  type Reader,
+  readerOf,
+  type Subject,
+  type VariableValue,
+  withoutPath,
+} from "./subject.ts";
 
 /** A rule with inheritance resolved. */
 export interface CompiledRule {
@@ -67,8 +75,10 @@ export interface Policy {
   readonly digests: ReadonlySet<string>;
   /** The whole policy as one file without parents. */
   readonly resolved: ResolvedPolicy;
-  /** @internal The rules that deny what processes do on the network, and those that allow it; none if nothing denies. */
+  /** @internal The rules on what processes do on the network; none if nothing denies any of it. */
   readonly networkRules: readonly RuleCondition[];
+  /** @internal The rules on execs in evaluation order, where one or the default kills; else none. */
+  readonly execRules: readonly RuleCondition[];
   /** @internal */
   readonly evaluators: Readonly<Record<JudgedKind, RuleEvaluator>>;
 }
@@ -103,12 +113,28 @@ export interface Decision {
   readonly silenced: boolean;
 }
 
+/** The role whose file holds the default action. */
+export function defaultRulesetOf({ role, resolved }: Policy): string {
+  return resolved.default_ruleset ?? role;
+}
+
 /**
  * Evaluates a policy for one event. Synchronous; uses no clock, no file and no system call. Without `states` every rule
  * is armed and none is silenced, as in the tests of a policy.
  */
 export function decide(policy: Policy, subject: Subject, states?: RuleStates): Decision {
-  return policy.evaluators[subject.kind].decide(subject, states);
+  const decision = policy.evaluators[subject.kind].decide(subject, states);
+  if (subject.kind !== "exec" || subject.facts.userMounts !== true || actsOnTree(decision.action))
+    return decision;
+  if (!hasUserMounts(subject.facts)) return decision;
+  // Otherwise whoever mounts a program over that of an exception, in a namespace of their own, could run it.
+  const withoutExceptions = decideAnew(policy, withoutPath(subject), states);
+  return actsOnTree(withoutExceptions.action) ? withoutExceptions : decision;
+}
+
+/** What the rules say of a subject that is not what others of its tree are. */
+export function decideAnew(policy: Policy, subject: Subject, states?: RuleStates): Decision {
+  return policy.evaluators[subject.kind].decideAnew(subject, states);
 }
 
 /**
@@ -245,7 +271,9 @@ export class RuleEvaluator {
    */
   private emptyEnvironment: EnvironmentVariables | undefined;
   private readonly evaluation: Evaluation;
+  /** The slots without a value, as `needs`. */
   private readonly absent: Int32Array;
+  private isAnyAbsent = false;
   private readonly defaults: Standings;
   /**
    * The last default decision with undecided rules, reused because the next event usually leaves the same rules
@@ -305,6 +333,11 @@ export class RuleEvaluator {
     return this.evaluate(subject, states, undefined);
   }
 
+  /** As `decide`, and nothing that is remembered of the tree is asked or changed. */
+  decideAnew(subject: Subject, states?: RuleStates): Decision {
+    return this.evaluate(subject, states, undefined, this.all);
+  }
+
   decideAmong(subject: Subject, ids: readonly string[], states?: RuleStates): Decision {
     const decision = this.evaluate(subject, states, ids);
     return decision.rule === DEFAULT_RULE ? { ...decision, action: "allow" } : decision;
@@ -314,16 +347,17 @@ export class RuleEvaluator {
     subject: Subject,
     states: RuleStates | undefined,
     ids: readonly string[] | undefined,
+    only?: readonly number[],
   ): Decision {
     const { evaluation } = this;
     const isEmpty = this.isEnvironmentEmpty(subject.facts);
     this.read(subject, isEmpty);
     let matched: EvaluatedRule[] | undefined;
     let undecided: string[] | undefined;
-    for (const i of this.rulesFor(subject.tree, isEmpty)) {
+    for (const i of only ?? this.rulesFor(subject.tree, isEmpty)) {
       const asked = this.asked[i];
       if (asked === undefined) continue;
-      if (this.isUndecided(asked)) {
+      if (this.isAnyAbsent && this.isUndecided(asked)) {
         undecided ??= [];
         undecided.push(asked.rule.id);
         continue;
@@ -366,7 +400,8 @@ export class RuleEvaluator {
     const { evaluation, absent } = this;
     evaluation.subject = subject;
     evaluation.ancestry = undefined;
-    absent.fill(0);
+    if (this.isAnyAbsent) absent.fill(0);
+    this.isAnyAbsent = false;
     this.readSlots(this.otherSlots, subject);
     if (!(isEmpty && this.hasEmptyEnvironment)) this.readSlots(this.environmentSlots, subject);
     this.hasEmptyEnvironment = isEmpty;
@@ -377,7 +412,9 @@ export class RuleEvaluator {
     for (const slot of slots) {
       const value = this.readers[slot]?.(subject);
       evaluation.values[slot] = value;
-      if (value === undefined) absent[slot >> 5] = (absent[slot >> 5] ?? 0) | (1 << (slot & 31));
+      if (value !== undefined) continue;
+      absent[slot >> 5] = (absent[slot >> 5] ?? 0) | (1 << (slot & 31));
+      this.isAnyAbsent = true;
     }
   }
 
@@ -387,22 +424,34 @@ export class RuleEvaluator {
    */
   private rulesFor(tree: Tree, isEmpty: boolean): readonly number[] {
     const known = this.prefilters.get(tree);
-    if (known !== seenOnce && known !== undefined && this.isAbsent(known.absent))
-      return this.isLikeLast(known, isEmpty) ? this.repeatedRules(known) : known.rules;
-    if (known !== seenOnce) {
+    if (known === seenOnce) return this.prefilterFor(tree, isEmpty).rules;
+    if (known === undefined || !this.isAbsent(known.absent)) {
       this.prefilters.set(tree, seenOnce);
       return this.all;
     }
-    const rules = this.all.filter((i) => this.canMatter(i, "prefilter"));
-    const values = this.repeatedSlots.map((slot) => this.evaluation.values[slot]);
-    const absent = [...this.absent];
-    this.prefilters.set(tree, {
-      absent,
-      rules,
-      values,
+    if (!this.isLikeLast(known, isEmpty)) return known.rules;
+    return known.repeatedRules ?? this.repeatedRules(known);
+  }
+
+  // These two have closures, for which the runtime makes an object at each call: they are not called for each event.
+  private prefilterFor(tree: Tree, isEmpty: boolean): RulePrefilter {
+    const made: RulePrefilter = {
+      absent: [...this.absent],
+      rules: this.all.filter((i) => this.canMatter(i, "prefilter")),
+      values: this.repeatedSlots.map((slot) => this.evaluation.values[slot]),
       hasEmptyEnvironment: isEmpty,
       repeatedRules: undefined,
+    };
+    this.prefilters.set(tree, made);
+    return made;
+  }
+
+  private repeatedRules(known: RulePrefilter): readonly number[] {
+    const rules = known.rules.filter((i) => {
+      if (known.hasEmptyEnvironment && this.isDecidedByEmptyEnvironment(i)) return false;
+      return this.canMatter(i, "repeatedFilter");
     });
+    known.repeatedRules = rules;
     return rules;
   }
 
@@ -421,14 +470,6 @@ export class RuleEvaluator {
     last.hasEmptyEnvironment = isEmpty;
     last.repeatedRules = undefined;
     return false;
-  }
-
-  private repeatedRules(known: RulePrefilter): readonly number[] {
-    known.repeatedRules ??= known.rules.filter((i) => {
-      if (known.hasEmptyEnvironment && this.isDecidedByEmptyEnvironment(i)) return false;
-      return this.canMatter(i, "repeatedFilter");
-    });
-    return known.repeatedRules;
   }
 
   private isDecidedByEmptyEnvironment(index: number): boolean {

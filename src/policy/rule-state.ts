@@ -7,6 +7,8 @@ export type Holds = boolean | ((subject: Subject) => boolean);
 export interface RuleState {
   /** The rule may act if the enforcement permits verdicts to act. */
   readonly armed: Holds;
+  /** The users for whom alone it may act, if `armed` depends on the user. */
+  readonly users?: readonly number[];
   /** Verdicts of the rule are recorded, and alert nobody. */
   readonly silenced: Holds;
 }

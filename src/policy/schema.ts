@@ -9,17 +9,23 @@ import { isVariableName } from "../vocabulary/variables.ts";
 import { DIGESTS_LIMIT } from "./content-digests.ts";
 import { type Document, nodeAt, property } from "./document.ts";
 
-/** In rising order. `deny` refuses a use of the network; an exec cannot be denied. */
-export const actions = ["allow", "alert", "deny", "kill"] as const;
+/** In rising order. `deny` refuses a use of the network; an exec cannot be denied. `stop`: the tree stands still. */
+export const actions = ["allow", "alert", "deny", "stop", "kill"] as const;
 export type Action = (typeof actions)[number];
 
-/** Actions that end or refuse something, so that only an armed rule may carry them out. */
+/** Actions that end, stop or refuse something, so that only an armed rule may carry them out. */
 export const needsArming: Readonly<Record<Action, boolean>> = {
   allow: false,
   alert: false,
   deny: true,
+  stop: true,
   kill: true,
 };
+
+/** Whether the action is carried out on a process and all that descends from it. */
+export function actsOnTree(action: Action): action is "stop" | "kill" {
+  return action === "stop" || action === "kill";
+}
 
 export function isAction(value: unknown): value is Action {
   return actions.some((action) => action === value);

@@ -22,10 +22,7 @@ import {
 } from "../vocabulary/variables.ts";
 
 /** The parent process as it was when it forked the process. */
-export interface Parent {
-  readonly runnable: Runnable;
-  readonly uid: number | undefined;
-}
+export type Parent = Pick<Lineage, "program" | "uid">;
 
 /** What every subject has: an event of a process, and what is known of that process. */
 interface ProcessSubject {
@@ -72,6 +69,17 @@ interface ProcessSubject {
 
 export interface ExecSubject extends ProcessSubject {
   readonly kind: "exec";
+}
+
+/** A path that no file has. */
+const NO_FILE = "/\u0000";
+
+/**
+ * The exec with no path that a condition could name, for `RuleEvaluator.decideAnew`: in the mounts of a user, and below more
+ * folders than can be reported, a file can have, or lack, any path.
+ */
+export function withoutPath(subject: ExecSubject): ExecSubject {
+  return { ...subject, runnable: { ...subject.runnable, executable: NO_FILE, path: NO_FILE } };
 }
 
 /** A process uses the network. Of `facts`, only what lasts beyond an exec is known. */
@@ -168,8 +176,8 @@ const readers: {
   "process.script.path": (s) =>
     s.runnable.executable === undefined ? undefined : (s.runnable.script ?? null),
   "process.script.inline": (s) => (s.runnable.executable === undefined ? undefined : s.runnable.inline),
-  "process.parent.executable.path": (s) => s.parent?.runnable.executable,
-  "process.parent.executable.name": (s) => s.parent?.runnable.executableName,
+  "process.parent.executable.path": (s) => s.parent?.program.executable,
+  "process.parent.executable.name": (s) => s.parent?.program.executableName,
   "process.parent.user.id": (s) => s.parent?.uid,
   "process.executable.deleted": (s) => s.facts.executableDeleted,
   "process.executable.memfd": (s) => s.facts.executableMemfd,

@@ -203,7 +203,7 @@ export function testSubject(
       bootTimeMs: NOW - DAY_MS,
       userName: (uid) => names.get(uid),
     };
-    parent = { runnable, uid: facts.uid, pid };
+    parent = { program: runnable, uid: facts.uid, pid };
     parentMember = member;
   }
   if (subject === undefined) throw new Error("a test's lineage is empty");

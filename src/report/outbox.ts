@@ -9,7 +9,7 @@ import { type EventRecord, fitted } from "./event-record.ts";
 import type { JournalChain } from "./journal-chain.ts";
 import { timestamp } from "./stamp.ts";
 import type { Counter, Totals } from "./totals.ts";
-import { type Hello, PACKET_LIMIT, parseRequest, REQUEST_LIMIT, type Request } from "./wire.ts";
+import { formatEvents, type Hello, PACKET_LIMIT, parseRequest, REQUEST_LIMIT, type Request } from "./wire.ts";
 
 /** Limits of the reliable queue, which keeps each record until the reporter has written it to its journal. */
 const RELIABLE_RECORDS = 4_096;
@@ -40,6 +40,8 @@ const TOTALS_INTERVAL_MS = 1_000;
 interface ReliableEntry {
   readonly number: number;
   readonly frame: "events" | "learned";
+  /** It is a new learned tree. */
+  readonly isTree: boolean;
   readonly text: string;
   readonly bytes: number;
 }
@@ -94,6 +96,7 @@ export class Outbox {
 
   private reliableQueue: ReliableEntry[] = [];
   private reliableBytes = 0;
+  private reliableTrees = 0;
   /** The number of entries at the front of `reliableQueue` that were sent to this reporter. */
   private sent = 0;
   private nextNumber = 1;
@@ -145,6 +148,11 @@ export class Outbox {
     return this.reliableQueue.length;
   }
 
+  /** How many of `unacknowledged` are new learned trees. */
+  get unacknowledgedTrees(): number {
+    return this.reliableTrees;
+  }
+
   /**
    * Queues a record that must not be lost. If there is no room it is dropped and counted, and its number is skipped, so
    * that the reporter sees the gap. False if it was dropped.
@@ -163,7 +171,7 @@ export class Outbox {
   offer(record: EventRecord, room: Room): boolean {
     const unsealed = this.chain.prepare(observed(record, this.wallNow()), BODY_LIMIT - 1);
     if (!this.hasRoom(unsealed.bytes, shares[room])) return false;
-    this.enqueue("events", this.chain.seal(unsealed), unsealed.bytes);
+    this.enqueue("events", this.chain.seal(unsealed), unsealed.bytes, false);
     return true;
   }
 
@@ -174,7 +182,7 @@ export class Outbox {
     if (isFull || this.reliableBytes >= RELIABLE_BYTES * share) return false;
     const text = JSON.stringify(update);
     const bytes = Buffer.byteLength(text);
-    if (this.hasRoom(bytes, 1)) this.enqueue("learned", text, bytes);
+    if (this.hasRoom(bytes, 1)) this.enqueue("learned", text, bytes, update.kind === "tree");
     else this.drop();
     return true;
   }
@@ -185,10 +193,11 @@ export class Outbox {
     this.droppedReliable.add(1);
   }
 
-  private enqueue(frame: ReliableEntry["frame"], text: string, bytes: number): void {
-    this.reliableQueue.push({ number: this.nextNumber, frame, text, bytes });
+  private enqueue(frame: ReliableEntry["frame"], text: string, bytes: number, isTree: boolean): void {
+    this.reliableQueue.push({ number: this.nextNumber, frame, isTree, text, bytes });
     this.nextNumber += 1;
     this.reliableBytes += bytes;
+    if (isTree) this.reliableTrees += 1;
   }
 
   private hasRoom(bytes: number, share: number): boolean {
@@ -297,6 +306,7 @@ export class Outbox {
     for (const entry of this.reliableQueue) {
       if (entry.number > number) break;
       this.reliableBytes -= entry.bytes;
+      if (entry.isTree) this.reliableTrees -= 1;
       done += 1;
     }
     if (done === 0) return;
@@ -338,9 +348,12 @@ export class Outbox {
       texts.push(entry.text);
     }
     this.sent += texts.length;
-    const field = begin.frame === "events" ? "records" : "updates";
-    const numbered = `"generation":${this.generation},"first":${begin.number}`;
-    return this.write(`{"type":"${begin.frame}",${numbered},"${field}":[${texts.join(",")}]}`);
+    const { generation } = this;
+    const first = begin.number;
+    if (begin.frame === "events") return this.write(formatEvents({ generation, first }, texts));
+    return this.write(
+      `{"type":"learned","generation":${generation},"first":${first},"updates":[${texts.join(",")}]}`,
+    );
   }
 
   private prepareBestEffort(): boolean {

@@ -74,7 +74,7 @@ function lineFor(record: EventRecord): Line {
 
 /** Outcome, reason and rule of a verdict. */
 export function verdictText(record: EventRecord, paint: Paint): string {
-  const kind = record["policy.action"] === "kill" ? "kill" : "alert";
+  const kind = record["policy.action"] === "kill" || record["policy.action"] === "stop" ? "kill" : "alert";
   const outcome = text(record["policy.outcome"]);
   const reason = record["policy.reason"] === undefined ? "" : ` (${text(record["policy.reason"])})`;
   const rule = `${text(record["security_rule.ruleset.name"])}/${text(record["security_rule.name"])}`;

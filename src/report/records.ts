@@ -5,11 +5,18 @@ import { unambiguous } from "../linux/text.ts";
 import type { Decision } from "../policy/policy.ts";
 import { type NetworkSubject, readerOf, type Subject } from "../policy/subject.ts";
 import type { CloseEvent, ExitEvent, ListenEvent, LossEvent, NetworkEvent } from "../sensor/event.ts";
+import type { Dependency } from "../vocabulary/dependencies.ts";
 import { environmentVariable, isEnvironmentVariable } from "../vocabulary/environment.ts";
 import { eventKinds, type RecordedKind } from "../vocabulary/event-kinds.ts";
 import type { EventName, OutputName } from "../vocabulary/event-names.ts";
 import { creationTime, type ProcessKey } from "../vocabulary/process-key.ts";
-import { judgedNames, judgedRows, stampNames } from "../vocabulary/variables.ts";
+import {
+  type JudgedVariable,
+  judgedNames,
+  judgedRow,
+  judgedRows,
+  stampNames,
+} from "../vocabulary/variables.ts";
 import { boundedArguments, boundedText } from "./bounded-arguments.ts";
 import { type EventRecord, isTexts, type RecordDraft } from "./event-record.ts";
 import { networkFields } from "./network-fields.ts";
@@ -22,7 +29,13 @@ export const subjectNames = judgedNames.filter(
     !isEnvironmentVariable(name) &&
     !stampNames.some((stamp) => stamp === name),
 );
+/** What differs between two events of one process that runs one program. */
+const ofEvent: ReadonlySet<Dependency> = new Set<Dependency>(["socket", "time", "sensor"]);
+const isOfEvent = (name: JudgedVariable): boolean =>
+  judgedRow(name).dependsOn.some((dependency) => ofEvent.has(dependency));
 const readers = subjectNames.map((name) => ({ name, read: readerOf(name) }));
+const eventReaders = readers.filter(({ name }) => isOfEvent(name));
+const processReaders = readers.filter(({ name }) => !isOfEvent(name));
 
 /** Trees consist of labels, in which what is not printable is escaped already. */
 const ESCAPED = "tree.";
@@ -122,37 +135,74 @@ function networkRecord(subject: NetworkSubject, uid: Stamp, ancestors?: EventRec
   return describe(record, subject);
 }
 
-/** What is remembered of a connection or session for the record of its end. */
-export interface OpenedSocket {
+/** Of the record of an event of the network: all but `processFields`. */
+export function eventFields(subject: NetworkSubject, uid: Stamp): EventRecord {
+  const record = draft(eventKinds[subject.kind].eventName, subject.wallTime * 1e6, uid);
+  describeSocket(record, subject);
+  describeBy(eventReaders, record, subject);
+  return record;
+}
+
+/** What is the same in all records of a process while it runs one program as one user. */
+export function processFields(subject: NetworkSubject): EventRecord {
+  const record: RecordDraft = {};
+  describeBy(processReaders, record, subject);
+  describeRest(record, subject);
+  return record;
+}
+
+/** Who opened a connection or session, for the record of its end. */
+export interface Opener {
   readonly process: ProcessKey;
   readonly tree: Pick<Tree, "path" | "id">;
   /** Effective user. */
   readonly uid: number | undefined;
-  readonly network: Exclude<NetworkEvent, ListenEvent>;
-  /** It drew a verdict, so that its end is recorded too. */
-  readonly hasVerdict: boolean;
   readonly bootTimeMs: number;
   userName(uid: number): string | undefined;
 }
 
+/** What is remembered of a connection or session for the record of its end. */
+export interface OpenedSocket {
+  readonly opener: Opener;
+  readonly network: Exclude<NetworkEvent, ListenEvent>;
+  /** It drew a verdict, so that its end is recorded too. */
+  readonly hasVerdict: boolean;
+}
+
 /** The record of the end of a connection or session. */
 function closeRecord(event: CloseEvent, opened: OpenedSocket, wallNs: number, stamp: Stamp): EventRecord {
-  const { process, tree, uid, network, bootTimeMs } = opened;
-  const record = draft(eventKinds.close.eventName, wallNs, stamp);
-  record["process.pid"] = process.pid;
-  const created = creationTime(process, bootTimeMs);
-  if (created !== undefined) record["process.creation.time"] = created;
-  if (uid !== undefined) record["process.user.id"] = uid;
-  const user = uid === undefined ? undefined : opened.userName(uid);
-  if (user !== undefined) record["process.user.name"] = unambiguous(user);
-  record["tree.path"] = tree.path;
-  record["tree.id"] = tree.id;
-  Object.assign(record, networkFields(network));
+  return { ...endFields(event, opened, wallNs, stamp), ...openerFields(opened.opener) };
+}
+
+/** Of the record of an end: all but `openerFields`. */
+export function endFields(
+  event: CloseEvent,
+  { network }: OpenedSocket,
+  wallNs: number,
+  stamp: Stamp,
+): EventRecord {
+  const record: RecordDraft = {
+    ...draft(eventKinds.close.eventName, wallNs, stamp),
+    ...networkFields(network),
+  };
   record["network.socket"] = event.socket;
   record["network.result"] = event.result;
   record["network.duration"] = event.durationNs / 1e9;
   if (event.count !== undefined) record["network.datagrams"] = event.count;
   record["sensor.source"] = event.source;
+  return record;
+}
+
+/** Of the record of an end: who opened the connection or session. */
+export function openerFields({ process, tree, uid, bootTimeMs, userName }: Opener): EventRecord {
+  const record: RecordDraft = { "process.pid": process.pid };
+  const created = creationTime(process, bootTimeMs);
+  if (created !== undefined) record["process.creation.time"] = created;
+  if (uid !== undefined) record["process.user.id"] = uid;
+  const user = uid === undefined ? undefined : userName(uid);
+  if (user !== undefined) record["process.user.name"] = unambiguous(user);
+  record["tree.path"] = tree.path;
+  record["tree.id"] = tree.id;
   return record;
 }
 
@@ -182,12 +232,19 @@ export const records = {
 } as const satisfies Readonly<Record<RecordedKind | "change", (...parts: never[]) => EventRecord>>;
 
 function describe(record: RecordDraft, subject: Subject): EventRecord {
-  if (subject.kind !== "exec") {
-    const { socket, denied } = subject.network;
-    if (socket !== undefined) record["network.socket"] = socket;
-    if (denied) record["network.denied"] = true;
-  }
-  for (const { name, read } of readers) {
+  if (subject.kind !== "exec") describeSocket(record, subject);
+  describeBy(readers, record, subject);
+  describeRest(record, subject);
+  return record;
+}
+
+function describeSocket(record: RecordDraft, { network: { socket, denied } }: NetworkSubject): void {
+  if (socket !== undefined) record["network.socket"] = socket;
+  if (denied) record["network.denied"] = true;
+}
+
+function describeBy(some: typeof readers, record: RecordDraft, subject: Subject): void {
+  for (const { name, read } of some) {
     const value = name === ARGUMENTS ? shownArguments(subject) : read(subject);
     if (value === undefined) continue;
     const isEscaped = name.startsWith(ESCAPED);
@@ -195,12 +252,14 @@ function describe(record: RecordDraft, subject: Subject): EventRecord {
     else if (isTexts(value)) record[name] = isEscaped ? value : value.map(unambiguous);
     else record[name] = value;
   }
+}
+
+function describeRest(record: RecordDraft, subject: Subject): void {
   if (subject.change !== undefined) record["change.id"] = subject.change;
   // Nearly all of them are not set nearly always, so a record has only those that are.
   for (const [name, value] of subject.facts.environment ?? [])
     if (value !== null)
       record[environmentVariable(name)] = unambiguous(boundedText(value, ENVIRONMENT_CHARACTERS));
-  return record;
 }
 
 function shownArguments({ facts }: Subject): readonly string[] | undefined {

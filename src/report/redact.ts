@@ -1,8 +1,9 @@
 // Replaces secrets in a record before it leaves the host.
-import { RE2JS } from "re2js";
+import type { RE2JS } from "re2js";
 import { unambiguous, undoUnambiguous } from "../linux/text.ts";
 import { nameInEnvironment } from "../vocabulary/environment.ts";
-import { type EventRecord, parseRecord, type RecordDraft } from "./event-record.ts";
+import { compileRegularExpression } from "../vocabulary/regular-expression.ts";
+import { type EventRecord, parseRecord, type RecordDraft, type RecordValue } from "./event-record.ts";
 import { isRedacted, type RedactedName } from "./redacted-fields.ts";
 import { redactArguments, redactText } from "./redaction/arguments.ts";
 import { HIDDEN } from "./redaction/spans.ts";
@@ -22,30 +23,50 @@ export function createRedaction(
   mode: ArgumentsMode,
   patterns: readonly string[],
 ): (record: EventRecord) => EventRecord {
-  const configured = patterns.map((pattern) => RE2JS.compile(pattern));
+  const configured = patterns.map((pattern) => compileRegularExpression(pattern));
   const redact = (record: EventRecord): EventRecord => {
-    const names = Object.keys(record).filter(hasArguments);
-    if (names.length === 0) return record;
-    const safe: RecordDraft = { ...record };
-    for (const name of names) {
-      if (name === "process.command_line") delete safe[name];
-      else if (mode === "full") continue;
-      else if (name === "process.ancestors") safe[name] = texts(record[name]).flatMap(redactAncestor);
-      else if (mode === "off") delete safe[name];
-      else if (name === "process.command_args")
-        safe[name] = redactArguments(given(texts(record[name])), configured).map(unambiguous);
-      else if (name === "policy.arguments")
-        // Arguments that were joined are redacted like the code of a shell.
-        safe[name] = given(texts(record[name])).map((line) => unambiguous(redactText(line, configured)));
-      else {
-        const [value = ""] = given([String(record[name])]);
-        safe[name] = unambiguous(redactVariable(nameInEnvironment(name), value, configured));
-      }
+    // Copied only if something changes, which is rare.
+    let safe: RecordDraft | undefined;
+    for (const name in record) {
+      if (!hasArguments(name)) continue;
+      const value = record[name];
+      const shown = redactValue(name, value);
+      if (isSame(shown, value)) continue;
+      safe ??= { ...record };
+      if (shown === undefined) delete safe[name];
+      else safe[name] = shown;
     }
-    return safe;
+    return safe ?? record;
+  };
+  /** The value to show; undefined for none. */
+  const redactValue = (
+    name: RedactedName | "process.command_line",
+    value: RecordValue | undefined,
+  ): RecordValue | undefined => {
+    if (name === "process.command_line") return undefined;
+    if (mode === "full") return value;
+    if (name === "process.ancestors") return redactAncestors(texts(value));
+    if (mode === "off") return undefined;
+    if (name === "process.command_args")
+      return redactArguments(given(texts(value)), configured).map(unambiguous);
+    if (name === "policy.arguments")
+      // Arguments that were joined are redacted like the code of a shell.
+      return given(texts(value)).map((line) => unambiguous(redactText(line, configured)));
+    if (value === null) return null;
+    const [variable = ""] = given([String(value)]);
+    return unambiguous(redactVariable(nameInEnvironment(name), variable, configured));
   };
   // Invalidated by: nothing. The same text is always redacted in the same way.
   const ancestors = new Map<string, readonly string[]>();
+  // Invalidated by: another list. Programs that one process starts have the same ancestors.
+  let lastAncestors: readonly string[] = [];
+  let lastSafe: readonly string[] = [];
+  const redactAncestors = (list: readonly string[]): readonly string[] => {
+    if (isSame(list, lastAncestors)) return lastSafe;
+    lastSafe = list.flatMap(redactAncestor);
+    lastAncestors = list;
+    return lastSafe;
+  };
   /** An ancestor is a record by itself. What is none is left out, because it cannot be checked. */
   const redactAncestor = (text: string): readonly string[] => {
     const known = ancestors.get(text);
@@ -59,13 +80,18 @@ export function createRedaction(
   return redact;
 }
 
+function isSame(shown: RecordValue | undefined, value: RecordValue | undefined): boolean {
+  if (!Array.isArray(shown) || !Array.isArray(value)) return shown === value;
+  return shown.length === value.length && shown.every((text, i) => text === value[i]);
+}
+
 /** Whether a field of that name can hold what a process was given. */
 function hasArguments(name: string): name is RedactedName | "process.command_line" {
   return name === "process.command_line" || isRedacted(name);
 }
 
 /** The texts of a list. The warden's records have nothing else here; what a record of the journal has is not certain. */
-function texts(value: EventRecord[keyof EventRecord]): readonly string[] {
+function texts(value: RecordValue | undefined): readonly string[] {
   return Array.isArray(value) ? value.map(String) : [];
 }
 
@@ -82,7 +108,7 @@ export interface ArgumentRedaction {
 export function createArgumentRedaction(mode: ArgumentsMode, patterns: readonly string[]): ArgumentRedaction {
   let compiled: readonly RE2JS[] | undefined;
   const configured = (): readonly RE2JS[] => {
-    compiled ??= patterns.map((pattern) => RE2JS.compile(pattern));
+    compiled ??= patterns.map((pattern) => compileRegularExpression(pattern));
     return compiled;
   };
   return {

@@ -31,6 +31,7 @@ const EACH_VERDICT = 100;
 /** Verdicts with these outcomes are folded from the second one on. All others are rare, and evidence. */
 const foldedOutcomes: ReadonlySet<Outcome> = new Set([
   "alerted",
+  "would_stop",
   "would_kill",
   "would_prevent",
   "would_deny",
@@ -42,10 +43,12 @@ const rooms: Readonly<Record<Outcome, Room>> = {
   alerted: "common",
   withheld: "common",
   silenced: "common",
+  would_stop: "severe",
   would_kill: "severe",
   would_prevent: "severe",
   would_deny: "severe",
   failed: "severe",
+  stopped: "all",
   killed: "all",
   prevented: "all",
   // No budget bounds what one user is denied, as it does what is killed.

@@ -32,13 +32,12 @@ export const SERIES_LIMIT = 10_000;
 
 /** One instrument with one set of attribute values. */
 export class Series implements Counter, Gauge, Histogram {
-  readonly key: string;
   readonly instrument: InstrumentName;
-  /** The beginning of a change on the wire: `["events",["exec"],`. */
-  readonly wirePrefix: string;
+  /** One for each of the instrument's `attributes`. Longer texts are made of them when they are needed: trees are long. */
+  private readonly values: readonly string[];
   private readonly bounds: readonly number[];
-  /** The observations in each bucket alone, the infinite one last; empty unless this is a histogram. */
-  private readonly counts: number[];
+  /** The observations in each bucket alone, the infinite one last; undefined unless this is a histogram. */
+  private readonly counts: number[] | undefined;
   private readonly exponential: ExponentialBuckets | undefined;
   private value = 0;
   private owner: Totals | undefined;
@@ -52,13 +51,16 @@ export class Series implements Counter, Gauge, Histogram {
   constructor(owner: Totals, name: InstrumentName, values: readonly string[]) {
     const instrument = instrumentNamed(name);
     this.instrument = name;
-    this.key = seriesKey(name, values);
-    this.wirePrefix = `["${name}",${JSON.stringify(values)},`;
-    this.bounds = instrument.buckets ?? [];
-    this.counts = instrument.kind === "histogram" ? new Array(this.bounds.length + 1).fill(0) : [];
+    this.values = values;
+    this.bounds = instrument.buckets ?? noBounds;
+    this.counts = instrument.kind === "histogram" ? new Array(this.bounds.length + 1).fill(0) : undefined;
     this.exponential =
       instrument.kind === "histogram" && owner.isExponential ? new ExponentialBuckets() : undefined;
     this.owner = owner;
+  }
+
+  get key(): string {
+    return seriesKey(this.instrument, this.values);
   }
 
   /** The value of a counter or gauge, the sum of a histogram. */
@@ -79,10 +81,11 @@ export class Series implements Counter, Gauge, Histogram {
   }
 
   observe(value: number): void {
-    if (!Number.isFinite(value)) return;
+    const { counts } = this;
+    if (counts === undefined || !Number.isFinite(value)) return;
     let bucket = 0;
     while (bucket < this.bounds.length && value > (this.bounds[bucket] ?? 0)) bucket += 1;
-    this.counts[bucket] = (this.counts[bucket] ?? 0) + 1;
+    counts[bucket] = (counts[bucket] ?? 0) + 1;
     this.value += Math.max(value, 0);
     this.exponential?.observe(value);
     this.markChanged();
@@ -104,14 +107,17 @@ export class Series implements Counter, Gauge, Histogram {
 
   /** The series as a `SeriesChange` in JSON. */
   toChange(): string {
-    if (this.removed) return `${this.wirePrefix}null]`;
+    const head = `["${this.instrument}",${JSON.stringify(this.values)},`;
+    if (this.removed) return `${head}null]`;
     const tail = this.kept ? ",1]" : "]";
-    if (this.counts.length === 0) return `${this.wirePrefix}${this.value}${tail}`;
+    if (this.counts === undefined) return `${head}${this.value}${tail}`;
     const { exponential } = this;
     const more = exponential === undefined ? "" : `,"exponential":${JSON.stringify(exponential.value)}`;
-    return `${this.wirePrefix}{"counts":[${this.counts.join(",")}],"sum":${this.value}${more}}${tail}`;
+    return `${head}{"counts":[${this.counts.join(",")}],"sum":${this.value}${more}}${tail}`;
   }
 }
+
+const noBounds: readonly number[] = [];
 
 /** The unique key of a series. */
 export function seriesKey(name: InstrumentName, values: readonly string[]): string {

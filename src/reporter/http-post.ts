@@ -39,7 +39,9 @@ export class HttpPost {
     const isSecure = new URL(destination.url).protocol === "https:";
     this.send = isSecure ? requestOverHttps : requestOverHttp;
     const options = { keepAlive: true, maxSockets: 1 };
-    this.agent = isSecure ? new HttpsAgent({ ...options, ...destination.tls }) : new HttpAgent(options);
+    const { ca, cert, key } = destination.tls;
+    const tls = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
+    this.agent = isSecure ? new HttpsAgent({ ...options, ...tls }) : new HttpAgent(options);
   }
 
   /** `headers`: those of this body. Never rejects. */

@@ -5,7 +5,7 @@
 import type { Database } from "bun:sqlite";
 import { closeSync, fdatasync, openSync } from "node:fs";
 import type { SealedUpdate } from "../baseline/learned.ts";
-import type { EventRecord } from "../report/event-record.ts";
+import { type EventRecord, parseRecord } from "../report/event-record.ts";
 import type { CumulativeRow } from "./cumulative-totals.ts";
 import { canOpen, isOfDisk, isUnsound, openDatabase, quarantineFile } from "./journal-file.ts";
 import { type JournalRow, parseJournalRecord } from "./journal-reader.ts";
@@ -43,6 +43,8 @@ export interface WardenOfRun {
 export interface NumberedRecords extends WardenOfRun {
   readonly first: number;
   readonly records: readonly EventRecord[];
+  /** The same records as JSON, as far as that is at hand. */
+  readonly texts?: readonly (string | undefined)[];
 }
 
 /** The data of one transaction. */
@@ -180,8 +182,8 @@ export class Journal implements Disposable {
    * already present are skipped. Durable after the next `sync`.
    */
   append({ records, learned, memory = {}, from }: JournalEntry): boolean {
-    const rows = records.flatMap(({ run, generation, first, records: numbered }) =>
-      numbered.map((record, i) => this.rowOf({ run, generation, n: first + i }, record)),
+    const rows = records.flatMap(({ run, generation, first, records: numbered, texts }) =>
+      numbered.map((record, i) => this.rowOf({ run, generation, n: first + i }, record, texts?.[i])),
     );
     this.unwritten.add({ rows, learned, memory, from });
     const isWaiting = !this.isWritable && performance.now() - this.failedAt < RETRY_MS;
@@ -242,8 +244,11 @@ export class Journal implements Disposable {
     this.sincePrune += rows.length + (learned?.updates.length ?? 0);
   }
 
-  private rowOf({ run, generation, n }: NumberOfWarden, record: EventRecord): RecordRow {
-    const body = JSON.stringify(record);
+  private rowOf(
+    { run, generation, n }: NumberOfWarden,
+    record: EventRecord,
+    body = JSON.stringify(record),
+  ): RecordRow {
     const id = this.nextId();
     this.recent?.add({ id, record, size: body.length, isOwn: true });
     return { id, run, generation, n, time: timeOfRecord(record), body, kept: isKeptRecord(record) };
@@ -298,8 +303,9 @@ export class Journal implements Disposable {
     return rows;
   }
 
+  /** A row that is no record, because somebody has changed the file, is an empty one. */
   private sizedRow({ id, body }: { readonly id: number; readonly body: string }): SizedRow {
-    return { id, record: parseJournalRecord(body), size: body.length, isOwn: id > this.lastForeignId };
+    return { id, record: parseRecord(body) ?? {}, size: body.length, isOwn: id > this.lastForeignId };
   }
 
   /** The id of the last row that there ever was, written or not; 0 if there is none. */

@@ -2,7 +2,7 @@
 import type { EventRecord } from "../report/event-record.ts";
 
 /** Outcomes of verdicts that were carried out. Not `denied`: no budget bounds what one user is denied. */
-const carriedOut: ReadonlySet<unknown> = new Set(["killed", "prevented"]);
+const carriedOut: ReadonlySet<unknown> = new Set(["stopped", "killed", "prevented"]);
 
 /**
  * Whether a record belongs to the share of the journal that others cannot displace: what treewarden has done, lost

@@ -15,6 +15,15 @@ export interface AttributeName {
   readonly bytes: Uint8Array;
   /** Whether its numbers are doubles. */
   readonly isDouble: boolean;
+  /** What the encoder remembers of the attribute. */
+  readonly last: LastAttribute;
+}
+
+/** An attribute as it was encoded last: most attributes of a record are those of the record before it. */
+export interface LastAttribute {
+  value: AttributeValue | undefined;
+  /** In protobuf; undefined until the same value comes a second time. */
+  encoded: Uint8Array | undefined;
 }
 
 export type AttributeValue = Exclude<RecordValue, null>;
@@ -87,7 +96,12 @@ function attributeName(field: string): AttributeName {
   const known = attributeNames.get(field);
   if (known !== undefined) return known;
   const text = otlpAttribute(field);
-  const name = { text, bytes: encoder.encode(text), isDouble: typeOfName(field) === "number" };
+  const name = {
+    text,
+    bytes: encoder.encode(text),
+    isDouble: typeOfName(field) === "number",
+    last: { value: undefined, encoded: undefined },
+  };
   if (attributeNames.size >= REMEMBERED_NAMES) attributeNames.clear();
   attributeNames.set(field, name);
   return name;

@@ -99,7 +99,29 @@ function writeResourceAttribute(writer: ProtobufWriter, name: string, value: str
   writer.message(fields.resource.attributes, end);
 }
 
-function writeAttribute(
+/** The attribute as it was encoded for the record before, if it has the same value. */
+function writeAttribute(writer: ProtobufWriter, name: AttributeName, value: AttributeValue): void {
+  const { last } = name;
+  if (!isSameValue(last.value, value)) {
+    last.value = value;
+    last.encoded = undefined;
+    writeNewAttribute(writer, name, value);
+  } else if (last.encoded !== undefined) writer.encoded(last.encoded);
+  else {
+    const end = writer.length;
+    writeNewAttribute(writer, name, value);
+    last.encoded = writer.writtenSince(end);
+  }
+}
+
+function isSameValue(last: AttributeValue | undefined, value: AttributeValue): boolean {
+  if (typeof last !== "object" || typeof value !== "object") return Object.is(last, value);
+  if (last.length !== value.length) return false;
+  for (let i = 0; i < value.length; i += 1) if (!Object.is(last[i], value[i])) return false;
+  return true;
+}
+
+function writeNewAttribute(
   writer: ProtobufWriter,
   { bytes, isDouble }: AttributeName,
   value: AttributeValue,

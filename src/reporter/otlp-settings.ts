@@ -4,12 +4,20 @@ import * as v from "valibot";
 const milliseconds = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const quantity = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
-/** Contents of files in PEM. `run` reads them, because the reporter may not: a key often is readable by root alone. */
+const namedFile = v.strictObject({ setting: v.string(), path: v.string() });
+
+/** Contents of files in PEM. Root reads them, because the reporter may not: a key often is readable by root alone. */
 const tlsContents = v.strictObject({
   /** Certificates of the authorities that the collector's certificate must come from; absent: those of the runtime. */
   ca: v.exactOptional(v.string()),
   cert: v.exactOptional(v.string()),
   key: v.exactOptional(v.string()),
+  /** The files that they come from, see renewed-certificates.ts. */
+  files: v.strictObject({
+    ca: v.exactOptional(namedFile),
+    cert: v.exactOptional(namedFile),
+    key: v.exactOptional(namedFile),
+  }),
 });
 
 const signalSettings = {

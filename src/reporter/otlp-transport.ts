@@ -73,7 +73,7 @@ function pointsIn({ scopeMetrics }: ResourceMetrics): number {
   return points;
 }
 
-/** Level 6 of libdeflate is as small as that of zlib in a third of the time. */
+/** Log records repeat so much that level 1 leaves 4 % of them, where level 6 leaves 3 % in twice the time. */
 function compress(bytes: Uint8Array<ArrayBuffer>): Uint8Array {
-  return Bun.gzipSync(bytes, { library: "libdeflate", level: 6 });
+  return Bun.gzipSync(bytes, { library: "libdeflate", level: 1 });
 }

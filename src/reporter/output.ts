@@ -91,8 +91,8 @@ export interface OutputContext {
   readonly startedMs: number;
   /** Roles and digests of what is in force now. Goes through all series. */
   readonly inForce: () => PolicyDigests;
-  /** Whether an earlier reporter of this run has already written to the outputs. */
-  readonly continuesRun: boolean;
+  /** Whether an earlier reporter of this run may have written to the outputs. */
+  readonly followsAnother: boolean;
   /** Logs something that an administrator should know. */
   readonly warn: (message: string) => void;
   /** To be called when a live output dropped this many records. */

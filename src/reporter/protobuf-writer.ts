@@ -31,6 +31,18 @@ export class ProtobufWriter {
     this.at = this.bytes.length;
   }
 
+  /** A copy of what was written since the length was `end`. */
+  writtenSince(end: number): Uint8Array {
+    return new Uint8Array(this.bytes.subarray(this.at, this.bytes.length - end));
+  }
+
+  /** Fields that were encoded before. */
+  encoded(bytes: Uint8Array): void {
+    this.reserve(bytes.length);
+    this.at -= bytes.length;
+    this.bytes.set(bytes, this.at);
+  }
+
   /** How many bytes were written: where a message ends whose fields are written next. */
   get length(): number {
     return this.bytes.length - this.at;
@@ -51,9 +63,7 @@ export class ProtobufWriter {
 
   /** A text in UTF-8. */
   utf8(field: number, bytes: Uint8Array): void {
-    this.reserve(bytes.length);
-    this.at -= bytes.length;
-    this.bytes.set(bytes, this.at);
+    this.encoded(bytes);
     this.varint(bytes.length);
     this.tag(field, LENGTH_DELIMITED);
   }

@@ -164,6 +164,7 @@ class OtlpSettingsReader {
     return {
       ...(authorities?.ok === true ? { ca: authorities.ca } : {}),
       ...(pair?.ok === true ? { cert: pair.cert, key: pair.key } : {}),
+      files: { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) },
     };
   }
 

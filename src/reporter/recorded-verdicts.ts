@@ -67,12 +67,20 @@ export class RecordedVerdicts {
 
   /** Counts the verdicts of records that were taken for the first time. */
   add(records: readonly EventRecord[]): void {
+    let values: readonly string[] = [];
+    let sum = 0;
+    // Most records follow others of the same rule.
     for (const record of records) {
       const count = record["policy.count"];
       if (typeof count !== "number" || !(count > 0)) continue;
-      const values = attributes.map((name) => String(record[fieldOf[name]] ?? ""));
-      this.set(values, this.countOf(values) + count);
+      if (!isOf(record, values)) {
+        if (sum > 0) this.set(values, this.countOf(values) + sum);
+        values = attributes.map((name) => attributeOf(record, name));
+        sum = 0;
+      }
+      sum += count;
     }
+    if (sum > 0) this.set(values, this.countOf(values) + sum);
   }
 
   /** What the journal must remember together with those records. `file`: its number, see `Journal.replacements`. */
@@ -119,6 +127,15 @@ export class RecordedVerdicts {
     this.counts.set(key, { values, count });
     this.changed.add(key);
   }
+}
+
+function attributeOf(record: EventRecord, name: VerdictAttribute): string {
+  return String(record[fieldOf[name]] ?? "");
+}
+
+/** Whether these are the record's values of `attributes`. */
+function isOf(record: EventRecord, values: readonly string[]): boolean {
+  return values.length > 0 && attributes.every((name, i) => attributeOf(record, name) === values[i]);
 }
 
 function keyOf(values: readonly string[]): string {

@@ -5,7 +5,7 @@ import type { EventRecord } from "../report/event-record.ts";
 import { timestamp } from "../report/stamp.ts";
 import type { EventName } from "../vocabulary/event-names.ts";
 import { type CumulativeSeries, CumulativeTotals, type OwnSeries } from "./cumulative-totals.ts";
-import type { Journal, JournalEntry } from "./journal.ts";
+import type { Journal, JournalEntry, NumberedRecords } from "./journal.ts";
 import type { QueueLoss } from "./loss-reports.ts";
 import { notJournaled } from "./not-journaled.ts";
 import type { Outage, OutageNote } from "./outage-note.ts";
@@ -157,11 +157,22 @@ export class ReporterState {
 
   /**
    * Takes the records that were not taken before: writes them, or keeps them in memory while the journal cannot be
-   * written. `first`: the number of the first record.
+   * written. `first`: the number of the first record. `texts`: as in `NumberedRecords`.
    */
-  appendRecords(first: number, records: readonly EventRecord[]): AppendResult {
+  appendRecords(
+    first: number,
+    records: readonly EventRecord[],
+    texts: NumberedRecords["texts"] = [],
+  ): AppendResult {
     return this.append(first, records.length, (position, present) => ({
-      records: [{ ...position, first: first + present, records: records.slice(present) }],
+      records: [
+        {
+          ...position,
+          first: first + present,
+          records: records.slice(present),
+          texts: texts.slice(present),
+        },
+      ],
     }));
   }
 

@@ -9,6 +9,7 @@ import { createRedaction } from "../report/redact.ts";
 import { recordUids } from "../report/stamp.ts";
 import type { Request } from "../report/wire.ts";
 import { HintedError, messageOf } from "../vocabulary/errors.ts";
+import { certificateFiles, watchCertificates } from "./certificate-files.ts";
 import type { CumulativeSeries, OwnSeries } from "./cumulative-totals.ts";
 import { type Endpoint, type Health, openEndpoint } from "./endpoint.ts";
 import { Exposition, type ExpositionFormat } from "./exposition.ts";
@@ -27,6 +28,8 @@ import { WardenQuestions } from "./warden-questions.ts";
 
 export interface ReporterInputs {
   readonly options: ReporterOptions;
+  /** An earlier reporter of this run has ended, perhaps in the middle of a line. */
+  readonly followsAnother: boolean;
   /** The reporter's end of the socket pair to the warden. */
   readonly reportFd: number;
   /**
@@ -57,9 +60,10 @@ const COLLECT_MS = 250;
 const COLLECT_AFTER = 4e6;
 /** The longest time between two prunings of the journal. */
 const PRUNE_MS = 3_600_000;
-/** At shutdown: the silence after which the warden has sent everything, and the longest wait for it. */
-const SILENCE_MS = 100;
-const LONGEST_END_MS = 800;
+/** When the link is closed: the time in which an order to stop arrives if the whole run ends. */
+const ORDER_MS = 100;
+/** At shutdown: the longest time to read what the warden has sent. */
+const LAST_READ_MS = 800;
 /** The time for the last deliveries at shutdown. The supervisor waits two seconds for the whole run. */
 const LAST_DELIVERY_MS = 400;
 
@@ -115,10 +119,12 @@ class Reporter {
     const stopped = new Promise<"stopped">((resolve) => onStop(() => resolve("stopped")));
     const closed = Promise.withResolvers<"closed">();
     const journalBack = Promise.withResolvers<"journal back">();
+    const renewal = Promise.withResolvers<"renewal">();
     using resources = new DisposableStack();
     resources.use(this.journal);
     resources.use(this.note);
     resources.use(this.startHeartbeat());
+    resources.use(watchCertificates(certificateFiles(options.otlp), () => renewal.resolve("renewal")));
     const address = parseAddress(options.config.metrics.listen);
     if (address !== undefined) {
       const endpoint = this.listen(address);
@@ -152,15 +158,16 @@ class Reporter {
     // A journal that could not be opened at the start, on a full disk, is soon noticed.
     if (!this.journal.isWritable) this.onJournalError(this.journal.failure);
     await releaseStartMemory();
-    const end = await Promise.race([stopped, closed.promise, journalBack.promise]);
+    const end = await Promise.race([stopped, closed.promise, journalBack.promise, renewal.promise]);
     if (end === "journal back") this.inputs.warn("the journal can be opened now: starting again with it");
+    if (end === "renewal") this.inputs.warn("certificates have changed: starting again with them");
     // When the supervisor dies without a standby, both sockets close, in any order.
-    if (end === "closed" && (await Promise.race([stopped, Bun.sleep(SILENCE_MS)])) !== "stopped")
+    if (end === "closed" && (await Promise.race([stopped, Bun.sleep(ORDER_MS)])) !== "stopped")
       throw new LinkClosed("the link to the warden was closed");
     clearInterval(prune);
     clearTimeout(this.collection);
     outputs.prepareEnd();
-    await untilSilent(intake);
+    await untilRead(link);
     intake.end();
     this.state.exposedSeries();
     await outputs.end(LAST_DELIVERY_MS);
@@ -169,14 +176,14 @@ class Reporter {
 
   private openOutputs(redact: ReturnType<typeof createRedaction>): Promise<OutputSet> {
     const { options, warn } = this.inputs;
-    const { generation, since, totals } = this.state;
+    const { since, totals } = this.state;
     return OutputSet.open({
       kinds: outputKinds,
       context: {
         options,
         startedMs: since,
         inForce: () => this.state.inForce(),
-        continuesRun: generation !== undefined,
+        followsAnother: this.inputs.followsAnother,
         warn,
       },
       journal: this.journal,
@@ -277,12 +284,11 @@ class Reporter {
   }
 }
 
-/** Waits until all frames of the warden, which has already ended, were read. */
-async function untilSilent(intake: RecordIntake): Promise<void> {
-  const end = performance.now() + LONGEST_END_MS;
-  while (performance.now() - intake.lastFrameAt < SILENCE_MS && performance.now() < end) {
-    await Bun.sleep(SILENCE_MS / 4);
-  }
+/** Waits until everything that the warden has sent was read. When the supervisor orders a stop, the warden has ended. */
+async function untilRead(link: WardenLink): Promise<void> {
+  const end = performance.now() + LAST_READ_MS;
+  // The runtime reads between two of its timers.
+  while (link.hasUnread && performance.now() < end) await Bun.sleep(1);
 }
 
 /** An error that an administrator can fix. */

@@ -22,14 +22,14 @@ export const standardOutput: OutputKind<never> = {
   name: "standard output",
   signals: {},
   queue: "stdout",
-  open({ options, continuesRun, onDrop }) {
+  open({ options, followsAnother, onDrop }) {
     const { output, all, colour, config } = options;
     const showsAll = all || config.events === "all";
     if (output === "none") return undefined;
     const writer = new StandardOutput(() => onDrop(1));
     const counts = output === "pretty" ? new ShownCounts() : undefined;
     // A killed reporter may have left an incomplete line, so start with a new one.
-    if (continuesRun) writer.write("\n");
+    if (followsAnother) writer.write("\n");
     return {
       live: {
         takesBestEffort: showsAll && output !== "alerts",

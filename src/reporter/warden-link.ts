@@ -1,6 +1,7 @@
 // The reporter's end of the wire.
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { readPackets } from "../linux/packets.ts";
+import { isReadable } from "../linux/poll.ts";
 import { sendPacket } from "../linux/socketpair.ts";
 import { copyHigh } from "../linux/spawn.ts";
 import { type Frame, formatRequest, parseFrame, type Request } from "../report/wire.ts";
@@ -11,6 +12,8 @@ const RETRY_MS = 20;
 export interface WardenLink {
   /** Sends `request` as soon as the socket has room. A later request of the same type replaces a waiting one. */
   send(request: Request): void;
+  /** Whether the warden has sent packets that `onFrame` was not called for yet. */
+  readonly hasUnread: boolean;
   close(): void;
 }
 
@@ -65,6 +68,10 @@ export async function linkToWarden(
       waiting.delete(request.type);
       waiting.set(request.type, request);
       if (timer === undefined) flush();
+    },
+    get hasUnread() {
+      // Another descriptor of the same socket.
+      return isOpen && isReadable(sending);
     },
     close() {
       end();

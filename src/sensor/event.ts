@@ -3,8 +3,10 @@
 import type { SensorKind } from "../vocabulary/event-kinds.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import type { SensorSource } from "../vocabulary/sensors.ts";
+import type { CarriedSignals, CondemnedProcesses } from "./condemned.ts";
 import type { NetworkDenials } from "./network/denial.ts";
 import type { NetworkWatch } from "./network/watch.ts";
+import type { Prevention } from "./prevention/closed-set.ts";
 
 export type { SensorSource };
 
@@ -109,6 +111,8 @@ export interface ForkEvent extends ProcessKey {
   readonly time: number;
   /** The process that forked, not the one an orphan is given to later. */
   readonly parentPid: number;
+  /** That of the program which the child has from its parent, see `ExecEvent`; absent where it is not known. */
+  readonly execId?: number;
 }
 
 export interface ExecEvent {
@@ -117,8 +121,12 @@ export interface ExecEvent {
   readonly time: number;
   readonly pid: number;
   readonly facts: ProcessFacts;
-  /** By which the kernel tells this program from the others of the process, for denials; absent where it is not known. */
+  /** By which the kernel tells this program from the others of the process; absent where it is not known. */
   readonly execId?: number;
+  /** The kernel has ended the process before the program's first instruction, see `Prevention`. */
+  readonly prevented?: boolean;
+  /** The kernel should have ended it, and could not. */
+  readonly preventionFailed?: boolean;
 }
 
 export interface UserEvent {
@@ -282,6 +290,12 @@ export interface OwnSignal {
   readonly senderUid: number;
 }
 
+export interface SignalSink {
+  signal(signal: OwnSignal): void;
+  /** So many were made faster than they could be read. */
+  lost(count: number): void;
+}
+
 /** A process found by a look at /proc rather than by an event. */
 export interface ScannedProcess {
   readonly pid: number;
@@ -310,11 +324,29 @@ export interface Sensor extends Disposable {
   readonly fd: number;
   /**
    * Emits every waiting event in the kernel's order. If there are any it may wait up to 20 ms for more. Throws only if
-   * the source has failed for good.
+   * the source has failed for good. A source that another process may go on with calls `onHandled` before that process
+   * could no longer get the events that were emitted.
    */
-  drain(sink: (event: ProcessEvent) => void): void;
+  drain(sink: (event: ProcessEvent) => void, onHandled?: () => void): void;
+  /**
+   * It goes on where a process before this one has stopped reading: no event was lost in between. Absent where the source
+   * begins anew.
+   */
+  readonly isContinued?: boolean;
+  /** How far events have been emitted, for `since` of a later process; undefined where no process can go on. */
+  readonly mark?: string | undefined;
+  /**
+   * A function that emits again what an earlier process has emitted since its `mark`, up to where this one goes on;
+   * undefined if that is not there any more. To be called, as the function, before the first `drain`.
+   */
+  since?(mark: string): ((sink: (event: ProcessEvent) => void) => void) | undefined;
   /** Takes over what a scan found; to be called after the first scan and after each rescan. Absent where not needed. */
   reconcile?(scan: readonly ScannedGroup[]): void;
+  /**
+   * Takes note that the process of this pid has ended, whose exit was lost: no entry of it stays in the kernel, where it would
+   * take the room of others. Absent where not needed.
+   */
+  exited?(pid: number): void;
   /** Sets which execs wake the reader at once; the default is `none`. Absent where the source cannot do that. */
   setWakeupPolicy?(policy: WakeupPolicy): void;
   /**
@@ -327,7 +359,7 @@ export interface Sensor extends Disposable {
   /** Whether the environment is read at each exec; the default is not. Absent where the source cannot do that. */
   readEnvironment?(on: boolean): void;
   /** Reports signals to the processes `pids` from now on, in the order of the events. Absent where the source cannot. */
-  watchSignals?(pids: readonly number[], onSignal: (signal: OwnSignal) => void): void;
+  watchSignals?(pids: readonly number[], sink: SignalSink): void;
   /**
    * Whether somebody has kept the source from reporting, which reads like a host where nothing happens: in words, or
    * undefined. To be called every few seconds.
@@ -340,6 +372,18 @@ export interface Sensor extends Disposable {
    * with a hint, where the host does not allow it. Absent where the source cannot do that.
    */
   watchNetwork?(watch: NetworkWatch | undefined): void;
+  /**
+   * What the kernel can be told to carry on: `condemned` is there unless that is `none`. With `both`, stopped processes
+   * stand still whoever continues them. Throws where the kernel refuses it. Absent where the source cannot do that.
+   */
+  carrySignals?(signals: CarriedSignals): void;
+  readonly condemned?: CondemnedProcesses | undefined;
+  /** Whether events are read every millisecond, because children of processes that were killed may still be running. */
+  sweep?(on: boolean): void;
   /** Refuses what processes may not do on the network; undefined while it is not watched. */
   readonly denials?: NetworkDenials | undefined;
+  /** Ends what closed processes execute; undefined where that was not asked for, or cannot be done. */
+  readonly prevention?: Prevention | undefined;
+  /** Why it was asked for and cannot be done; for a person. */
+  readonly preventionProblem?: string | undefined;
 }

@@ -1,4 +1,5 @@
 // Opens the source of events that was asked for. What each can tell stands in vocabulary/sensors.ts.
+import { startShiftTicks } from "../linux/time-namespace.ts";
 import {
   liveSources,
   type OpenableSource,
@@ -10,6 +11,8 @@ import { openAcctSensor } from "./acct/sensor.ts";
 import { BUFFER_BYTES, ENFORCING_BUFFER_BYTES, openEbpfSensor } from "./ebpf/sensor.ts";
 import type { Sensor } from "./event.ts";
 import { openNetlinkSensor } from "./netlink/sensor.ts";
+import type { ObjectKeeper } from "./object-keeper.ts";
+import type { PreventionOptions } from "./prevention/options.ts";
 import type { FactsReader } from "./procfs/facts-reader.ts";
 import { SensorUnavailable } from "./unavailable.ts";
 
@@ -26,10 +29,16 @@ export interface SensorOptions {
   readonly argumentBytes: number;
   /** The environment variables that are kept while the environment is read. */
   readonly environmentNames?: readonly string[] | undefined;
+  /** What processes execute can be prevented, by a source that can do that. */
+  readonly prevention?: PreventionOptions | undefined;
+  /** Milliseconds after which what is denied ends if nobody reports that he lives; 0: never. Default: 15 s. */
+  readonly denialLimitMs?: number | undefined;
   /** Verdicts are carried out: what is lost while the reader is held up must not get away. */
   readonly enforces?: boolean | undefined;
   /** For a source that is a file: where it is. */
   readonly file?: string | undefined;
+  /** Keeps what the source has in the kernel for the next process. */
+  readonly keeper?: ObjectKeeper | undefined;
   /** A source that `auto` tries after all others, and why. */
   readonly lastResort?: LastResort | undefined;
 }
@@ -40,13 +49,22 @@ export interface LastResort {
   readonly reason: string;
 }
 
+/** In such a namespace a process could not be told from a later one with its pid. */
+const otherClocks = [
+  "the boot-time clock of this time namespace is not a whole number of 10 ms from the host's (time_namespaces(7))",
+  "run treewarden in the host's time namespace",
+] as const;
+
 /** How each source is opened. Throws SensorUnavailable where the host does not allow it. */
 const openers: Readonly<Record<OpenableSource, (options: SensorOptions) => Sensor>> = {
-  ebpf: ({ argumentBytes, enforces, environmentNames }) =>
+  ebpf: ({ argumentBytes, denialLimitMs, enforces, environmentNames, keeper, prevention }) =>
     openEbpfSensor({
       argumentBytes,
+      denialLimitMs,
       bufferBytes: enforces === true ? ENFORCING_BUFFER_BYTES : BUFFER_BYTES,
       environmentNames,
+      keeper,
+      prevention,
     }),
   netlink: ({ reader }) => openNetlinkSensor({ reader }),
   acct: ({ file = "" }) => openAcctSensor(file),
@@ -62,6 +80,7 @@ export function openSensorOf(source: OpenableSource, options: SensorOptions): Se
  * Throws SensorUnavailable with what each of them said.
  */
 export function openSensor(choice: SourceChoice | OpenableSource, options: SensorOptions): OpenedSensor {
+  if (!Number.isInteger(startShiftTicks)) throw new SensorUnavailable(...otherClocks);
   if (choice !== "auto") return { sensor: openSensorOf(choice, options), why: "it was chosen" };
   const { lastResort } = options;
   const refusals = new Map<SensorSource, string>();

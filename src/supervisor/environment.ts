@@ -1,7 +1,7 @@
 // The environment of each process: only the variables that it needs. OpenTelemetry's may hold tokens, so what they set
 // is in the reporter's plan. LD_PRELOAD and the like do not reach it. Variables
 // of the runtime have no effect but those of runtime-options.ts, see build/entry-stub.ts.
-import { compiledEarly, mediumHeap, smallHeap } from "./runtime-options.ts";
+import { compiledEarly, mediumHeap, smallHeap, tightHeap } from "./runtime-options.ts";
 
 export type Environment = Readonly<Record<string, string>>;
 
@@ -20,18 +20,26 @@ function pick(
 
 /** The environment of the supervisors; they pass the reporter's variables on. */
 export function supervisorEnvironment(from: Readonly<Record<string, string | undefined>>): Environment {
+  return { ...passedOn(from), ...tightHeap };
+}
+
+function passedOn(from: Readonly<Record<string, string | undefined>>): Environment {
   const names = [...commonVariables, ...reporterVariables];
   return pick(from, (name) => names.includes(name));
 }
 
 export function reporterEnvironment(from: Readonly<Record<string, string | undefined>>): Environment {
-  return { ...supervisorEnvironment(from), ...mediumHeap };
+  return { ...passedOn(from), ...mediumHeap };
 }
 
 export function examinerEnvironment(from: Readonly<Record<string, string | undefined>>): Environment {
-  return { ...pick(from, (name) => commonVariables.includes(name)), ...smallHeap };
+  return { ...common(from), ...tightHeap };
 }
 
 export function wardenEnvironment(from: Readonly<Record<string, string | undefined>>): Environment {
-  return { ...examinerEnvironment(from), ...compiledEarly };
+  return { ...common(from), ...smallHeap, ...compiledEarly };
+}
+
+function common(from: Readonly<Record<string, string | undefined>>): Environment {
+  return pick(from, (name) => commonVariables.includes(name));
 }

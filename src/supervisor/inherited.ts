@@ -1,8 +1,10 @@
 // The descriptors that warden, reporter and examiner inherit, and the orders that arrive on one of them.
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { receiveDescriptors } from "../linux/descriptor-passing.ts";
+import type { SignalName } from "../linux/signalfd.ts";
 import { receivePacket, sendPacket } from "../linux/socketpair.ts";
 import { type OwnPids, type ProcessName, processNames } from "../vocabulary/processes.ts";
+import { type DescribedDescriptors, keptIn, receivePackets } from "./kept-objects.ts";
 
 /**
  * Descriptors of the supervisor's children. None is close-on-exec.
@@ -14,6 +16,7 @@ import { type OwnPids, type ProcessName, processNames } from "../vocabulary/proc
  *   process that does not, see watchdog.ts. The supervisor sets it when it starts the process.
  * - `deadManOfExaminer`: the same for the examiner, which sets it for each file and each reading of the database.
  * - `examiner`: the warden only. Sends questions and receives answers; the supervisor keeps both ends, as for `report`.
+ * - `kept`: the warden only. What is kept of the warden before it, see `readKept`: a file, and after it the descriptors.
  * - `warden`: the examiner only, the other end of `examiner`.
  * - `packages`: the examiner only, a `GrowthWatch` on the package database and on /etc. It lives as long as the run, so changes
  *   that happen while no examiner runs wait for the next one.
@@ -23,10 +26,14 @@ export const inherited = {
   control: 4,
   deadMan: 5,
   examiner: 6,
+  kept: 7,
   warden: 3,
   packages: 5,
   deadManOfExaminer: 6,
 } as const;
+
+/** Signals that are blocked in every process; only the supervisor reads them. A service manager sends SIGTERM to all. */
+export const handledSignals: readonly SignalName[] = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"];
 
 /**
  * The longest time between two polls of the warden, or two turns of the reporter's event loop, in ms: many times the
@@ -157,11 +164,13 @@ export function readWardenControl(
  */
 export type WardenMessage = "successor" | "ready" | { readonly watching: string };
 const WATCHING = "watching ";
-/** The longest message of a warden in bytes. */
+/** The longest text of a warden's message in bytes. */
 const MESSAGE_BYTES = 1024;
 
 /** The argument of a warden that is started as a successor. */
 export const AS_SUCCESSOR = "successor";
+/** The argument of a reporter that is not the first of its run. */
+export const AFTER_ANOTHER = "after-another";
 
 /** Sends a message from a warden; false if the supervisor does not read them. */
 export function sendWardenMessage(message: WardenMessage, fd: number = inherited.control): boolean {
@@ -169,14 +178,25 @@ export function sendWardenMessage(message: WardenMessage, fd: number = inherited
   return sendPacket(fd, new TextEncoder().encode(text).subarray(0, MESSAGE_BYTES));
 }
 
-/** The messages of a warden that wait at the supervisor's end of its control socket, oldest first. Never blocks. */
-export function readWardenMessages(fd: number): readonly WardenMessage[] {
-  const packet = new Uint8Array(new ArrayBuffer(MESSAGE_BYTES));
-  const messages: WardenMessage[] = [];
-  for (let length = receivePacket(fd, packet); length > 0; length = receivePacket(fd, packet)) {
-    const text = decoder.decode(packet.subarray(0, length));
+/**
+ * The messages of a warden that wait at the supervisor's end of its control socket, oldest first, and what it wants to be
+ * kept (`sendKept`), with descriptors that belong to the caller. Never blocks.
+ */
+export function readWardenMessages(
+  fd: number,
+): readonly (WardenMessage | { readonly keep: DescribedDescriptors })[] {
+  const messages: (WardenMessage | { readonly keep: DescribedDescriptors })[] = [];
+  for (const received of receivePackets(fd)) {
+    const keep = keptIn(received);
+    if (keep !== undefined) {
+      messages.push({ keep });
+      continue;
+    }
+    received.descriptors.forEach(closeDescriptor);
+    const text = decoder.decode(received.packet);
     if (text === "successor" || text === "ready") messages.push(text);
-    else if (text.startsWith(WATCHING)) messages.push({ watching: text.slice(WATCHING.length) });
+    else if (text.startsWith(WATCHING))
+      messages.push({ watching: text.slice(WATCHING.length, MESSAGE_BYTES) });
   }
   return messages;
 }

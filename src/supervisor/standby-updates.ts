@@ -1,15 +1,25 @@
-// The socket on which a supervisor passes its standby the ends of new socket pairs. A standby must hold copies of all
-// current ends: when it takes over, the others would see a hang-up without them.
+// The socket on which a supervisor passes its standby the ends of new socket pairs, and what is kept of the warden. A
+// standby must hold copies of all current ends: when it takes over, the others would see a hang-up without them.
 import { closeDescriptor } from "../linux/descriptor.ts";
-import { receiveDescriptors, sendDescriptors } from "../linux/descriptor-passing.ts";
+import { sendDescriptors } from "../linux/descriptor-passing.ts";
 import { socketPair } from "../linux/socketpair.ts";
 import { copyHigh } from "../linux/spawn.ts";
+import {
+  type DescribedDescriptors,
+  type KeptDescriptors,
+  keptIn,
+  receivePackets,
+  sendKept,
+} from "./kept-objects.ts";
 import { type DescriptorName, type Descriptors, parseDescriptorNames } from "./supervisor-plan.ts";
 
 export type DescriptorUpdate = Partial<Readonly<Record<DescriptorName, number>>>;
 
-/** A standby reads its updates at once; one that does not is replaced as soon as the next update does not fit. */
-const SOCKET_BYTES = 8 << 10;
+/**
+ * A standby reads its updates at once; one that does not is replaced as soon as the next update does not fit. Several of
+ * the largest (KEEP_PACKET_BYTES) and some tens of the ordinary ones do.
+ */
+const SOCKET_BYTES = 32 << 10;
 
 /** The supervisor's side. */
 export class StandbyUpdates {
@@ -38,29 +48,41 @@ export class StandbyUpdates {
     const names = new TextEncoder().encode(JSON.stringify(Object.keys(update)));
     return sendDescriptors(this.ends.ours, names, Object.values(update));
   }
+
+  /** As `send`, for what is kept of the warden. */
+  sendKept(kept: DescribedDescriptors): boolean {
+    return this.ends === undefined || sendKept(this.ends.ours, kept);
+  }
 }
 
-const buffer = new Uint8Array(new ArrayBuffer(1024));
-
 /**
- * The standby's side: applies all updates that wait at `fd` to `descriptors`, and closes those that they replace. Never
- * blocks.
+ * The standby's side: applies all updates that wait at `fd` to `descriptors`, whose new value it returns, and to `kept`, and
+ * closes what they replace. Never blocks.
  */
-export function receiveUpdates(fd: number, descriptors: Descriptors): Descriptors {
+export function receiveUpdates(fd: number, descriptors: Descriptors, kept: KeptDescriptors): Descriptors {
   let current = descriptors;
-  for (;;) {
-    const { length, descriptors: passed } = receiveDescriptors(fd, buffer);
-    if (length <= 0) return current;
-    const names = namesIn(buffer.subarray(0, length));
-    for (const [i, received] of passed.entries()) {
-      const name = names[i];
-      if (name !== undefined) {
-        closeDescriptor(current[name]);
-        current = { ...current, [name]: copyHigh(received) };
-      }
-      closeDescriptor(received);
-    }
+  for (const received of receivePackets(fd)) {
+    const keep = keptIn(received);
+    if (keep !== undefined) kept.replace(keep);
+    else current = withUpdate(current, namesIn(received.packet), received.descriptors);
+    received.descriptors.forEach(closeDescriptor);
   }
+  return current;
+}
+
+function withUpdate(
+  descriptors: Descriptors,
+  names: readonly DescriptorName[],
+  passed: readonly number[],
+): Descriptors {
+  let current = descriptors;
+  for (const [i, received] of passed.entries()) {
+    const name = names[i];
+    if (name === undefined) continue;
+    closeDescriptor(current[name]);
+    current = { ...current, [name]: copyHigh(received) };
+  }
+  return current;
 }
 
 function namesIn(packet: Uint8Array): readonly DescriptorName[] {

@@ -15,13 +15,14 @@ import { isTerminal } from "../linux/terminal.ts";
 import { Timer } from "../linux/timerfd.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { supervisorEnvironment } from "./environment.ts";
-import { DEAD_MAN_MS } from "./inherited.ts";
+import { DEAD_MAN_MS, handledSignals } from "./inherited.ts";
+import { KeptDescriptors } from "./kept-objects.ts";
 import { createLink, linkNames } from "./links.ts";
 import { log } from "./log.ts";
 import { serviceManagerOf } from "./service-notifier.ts";
 import { receiveUpdates } from "./standby-updates.ts";
 import { signLock, takeStateDirectory } from "./state-directory.ts";
-import { handledSignals, Supervisor } from "./supervisor.ts";
+import { Supervisor } from "./supervisor.ts";
 import {
   completeDescriptors,
   type Descriptors,
@@ -75,7 +76,7 @@ function openWatch(folder: string | undefined): number {
   return new Timer().fd;
 }
 
-/** Descriptors from 32 on, all close-on-exec. */
+/** Descriptors that `copyHigh` made, all close-on-exec. */
 function openDescriptors(lock: number, packagesFolder: string | undefined, plans: ChildPlans): Descriptors {
   const others = {
     lock,
@@ -147,16 +148,17 @@ export async function continueSupervising(text: string): Promise<number> {
   const plan = parseSupervisorPlan(text);
   const updates = plan.updates === undefined ? undefined : moveHigh(plan.updates);
   let descriptors = mapDescriptors(plan.descriptors, moveHigh);
+  const kept = new KeptDescriptors();
   process.chdir("/");
   if (plan.standbyOf !== undefined && updates !== undefined) {
     setProcessName("treewarden-stby");
     await releaseStartMemory();
-    descriptors = waitForEndOf(plan.standbyOf, updates, descriptors);
+    descriptors = waitForEndOf(plan.standbyOf, updates, descriptors, kept);
     closeDescriptor(updates);
   }
   setProcessName("treewarden");
   signLock(descriptors.lock);
-  using supervisor = new Supervisor({ ...plan, descriptors });
+  using supervisor = new Supervisor({ ...plan, descriptors }, kept);
   return await supervisor.run();
 }
 
@@ -166,11 +168,16 @@ function moveHigh(fd: number): number {
   return copy;
 }
 
-/** Returns when the parent process `pid` has ended, with the descriptors that it had in the end. */
-function waitForEndOf(pid: number, updates: number, descriptors: Descriptors): Descriptors {
+/** Returns when the parent process `pid` has ended, with the descriptors that it had in the end; `kept` likewise. */
+function waitForEndOf(
+  pid: number,
+  updates: number,
+  descriptors: Descriptors,
+  kept: KeptDescriptors,
+): Descriptors {
   using handle = pidfdOpen(pid);
   // If `pid` is not the parent any more, the parent has ended and the pid may have been reused.
-  if (handle === null || getppid() !== pid) return receiveUpdates(updates, descriptors);
+  if (handle === null || getppid() !== pid) return receiveUpdates(updates, descriptors, kept);
   using poll = new Poll(2);
   poll.add(handle.fd, PARENT, EPOLLIN);
   poll.add(updates, UPDATES, EPOLLIN);
@@ -179,8 +186,8 @@ function waitForEndOf(pid: number, updates: number, descriptors: Descriptors): D
     const ready = poll.wait(-1);
     const tokens = [...poll.tokens.subarray(0, ready)];
     // The parent's last updates are read also when its end is seen first.
-    current = receiveUpdates(updates, current);
-    if (tokens.includes(PARENT)) return receiveUpdates(updates, current);
+    current = receiveUpdates(updates, current, kept);
+    if (tokens.includes(PARENT)) return receiveUpdates(updates, current, kept);
     // The parent's end of the socket is closed, so it is ending.
     if (isHungUp(updates)) poll.remove(updates);
   }

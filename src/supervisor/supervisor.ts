@@ -5,9 +5,10 @@ import { monotonicNow } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLET, EPOLLIN, Poll } from "../linux/epoll.ts";
 import { createSealedFile } from "../linux/memfd.ts";
+import { sleepAndRelease } from "../linux/own-memory.ts";
 import { pidfdOpen } from "../linux/pidfd.ts";
 import { isHungUp } from "../linux/poll.ts";
-import { SignalDescriptor, type SignalName } from "../linux/signalfd.ts";
+import { SignalDescriptor } from "../linux/signalfd.ts";
 import { sendPacket } from "../linux/socketpair.ts";
 import { copyHigh, FIRST_PASSED, type SpawnOptions } from "../linux/spawn.ts";
 import { isTerminal } from "../linux/terminal.ts";
@@ -23,14 +24,17 @@ import {
   wardenEnvironment,
 } from "./environment.ts";
 import {
+  AFTER_ANOTHER,
   AS_SUCCESSOR,
   encodeOrder,
   encodePids,
+  handledSignals,
   type LinkedProcess,
   readControl,
   readWardenMessages,
   type SupervisorOrder,
 } from "./inherited.ts";
+import { KeptDescriptors, keepAndClose, NOTHING_KEPT } from "./kept-objects.ts";
 import { LinkOffers } from "./link-offers.ts";
 import { type LinkName, Links } from "./links.ts";
 import { log } from "./log.ts";
@@ -42,9 +46,6 @@ import { mapDescriptors, planArguments, type SupervisorPlan } from "./supervisor
 import { TerminalCopy } from "./terminal-copy.ts";
 import { WardenHandover } from "./warden-handover.ts";
 import { Watchdog } from "./watchdog.ts";
-
-/** Signals that are blocked in every process; only the supervisor reads them. */
-export const handledSignals: readonly SignalName[] = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"];
 
 const MS = 1e6;
 // A shutdown takes at most 2 s. The warden has to end first, then the reporter; each is killed at its deadline.
@@ -126,10 +127,13 @@ export class Supervisor implements Disposable {
   private readonly notifier: ServiceNotifier;
   private readonly restarts = new Restarts();
   private readonly handover: WardenHandover;
+  private kept: KeptDescriptors;
   /** Child slots whose process has ended, and how, so that the next start is a restart. */
   private readonly ended = new Map<ChildSlot, string>();
   /** The plan file of every standby that this supervisor starts; created with the first one and reused. */
   private standbyPlan: number | undefined;
+  /** The file that describes to the last warden that was started what is kept. */
+  private keptFile: number | undefined;
   /** The children's ends at a takeover: a child that the previous supervisor was starting then has one of them. */
   private orphanEnds: readonly (readonly [ChildSlot, number])[] = [];
   /** When to look for orphans of the previous supervisor; ns, CLOCK_MONOTONIC. */
@@ -145,9 +149,10 @@ export class Supervisor implements Disposable {
   /** The pids that the warden was sent last. */
   private sentPids = "";
 
-  /** The descriptors in `plan.descriptors` must be copies made by `copyHigh`. */
-  constructor(plan: SupervisorPlan) {
+  /** The descriptors in `plan.descriptors` must be copies made by `copyHigh`. `kept`: of the warden that runs, if one does. */
+  constructor(plan: SupervisorPlan, kept = new KeptDescriptors()) {
     this.plan = plan;
+    this.kept = kept;
     const now = monotonicNow();
     const isFirstSupervisor = plan.standbyOf === undefined;
     const common = { poll: this.poll, failureEndsRun: isFirstSupervisor };
@@ -167,7 +172,7 @@ export class Supervisor implements Disposable {
       startAt: now,
       command: () => {
         this.renewLinks(this.warden);
-        return this.wardenCommand(this.links.descriptors.controlOfWarden, []);
+        return this.wardenCommand(this.links.descriptors.controlOfWarden, this.kept, []);
       },
     });
     this.reporter = new ChildSlot({
@@ -197,7 +202,8 @@ export class Supervisor implements Disposable {
       poll: this.poll,
       endToken: SUCCESSOR,
       controlToken: SUCCESSOR_CONTROL,
-      command: (controlOfWarden) => this.wardenCommand(controlOfWarden, [AS_SUCCESSOR]),
+      command: (controlOfWarden) =>
+        this.wardenCommand(controlOfWarden, new KeptDescriptors(), [AS_SUCCESSOR]),
       stopPresent: () => {
         if (this.warden.isRunning) this.send(this.warden, "stop");
       },
@@ -237,7 +243,7 @@ export class Supervisor implements Disposable {
       const ready = this.poll.wait(this.waitMs());
       for (let i = 0; i < ready; i += 1) this.handle(this.poll.tokens[i]);
       // The runtime gives back what it holds of a child that has ended.
-      if (this.hasZombie) await Bun.sleep(5);
+      if (this.hasZombie) await sleepAndRelease(5);
       this.hasZombie = false;
     }
   }
@@ -329,12 +335,16 @@ export class Supervisor implements Disposable {
 
   /** The warden has ended; true if its successor is ready, and takes over. */
   private proceedWithSuccessor(): boolean {
-    const pair = this.handover.finish(this.warden);
-    if (pair === undefined) return false;
+    const successor = this.handover.finish(this.warden);
+    if (successor === undefined) return false;
+    const { pair, kept } = successor;
     // Before the standby gets the pair: it lets a successor proceed whose timer is set.
     this.watchdogs.get(this.warden)?.arm(this.plan.deadManMs * startIntervals);
     const isReloadUnread = this.hasUnreadReload();
     this.links.replace("controlWarden", { ...pair });
+    this.kept.replace(NOTHING_KEPT);
+    this.kept = kept;
+    this.passKeptToStandby();
     this.send(this.warden, "proceed");
     if (isReloadUnread) this.send(this.warden, "reload");
     // They may have been replaced since the successor was started. Getting an end again changes nothing.
@@ -345,6 +355,11 @@ export class Supervisor implements Disposable {
   /** Gives up the eBPF sensor for the rest of this run once it seems to crash every warden that opens it. */
   private considerFallback({ signal, livedMs }: ChildEnd): void {
     this.earlyCrashes = countEarlyCrashes(this.earlyCrashes, signal, livedMs);
+    // What is kept may be what crashes every warden that goes on with it.
+    if (this.earlyCrashes > 1) {
+      this.kept.replace(NOTHING_KEPT);
+      this.passKeptToStandby();
+    }
     if (!this.plan.sensorFallback || this.ebpfRefusal !== undefined || this.earlyCrashes < CRASH_LIMIT)
       return;
     this.ebpfRefusal = `the warden crashed ${this.earlyCrashes} times in a row soon after its start, last by ${signal}`;
@@ -433,10 +448,20 @@ export class Supervisor implements Disposable {
 
   private readFromWarden(): void {
     const messages = readWardenMessages(this.links.descriptors.controlWarden);
+    for (const message of messages) {
+      if (typeof message !== "object" || !("keep" in message)) continue;
+      keepAndClose(message.keep, this.stopping === undefined ? this.kept : undefined);
+      this.passKeptToStandby();
+    }
     if (this.stopping !== undefined) return;
     for (const message of messages)
-      if (typeof message === "object") this.notifier.ready(message.watching);
-      else if (message === "successor") this.handover.begin(monotonicNow());
+      if (message === "successor") this.handover.begin(monotonicNow());
+      else if (typeof message === "object" && "watching" in message) this.notifier.ready(message.watching);
+  }
+
+  /** The next supervisor must have what is kept, too. */
+  private passKeptToStandby(): void {
+    if (!this.standbyUpdates.sendKept(this.kept.value)) this.standby.kill();
   }
 
   /** Gives a child that is about to start its own links, which no other process has ever had. */
@@ -610,10 +635,23 @@ export class Supervisor implements Disposable {
 
   // Commands.
 
-  /** `controlOfWarden`: the warden's end of its control pair. `more`: arguments after the reason to leave out eBPF. */
-  private wardenCommand(controlOfWarden: number, more: readonly string[]): SpawnOptions {
+  /**
+   * `controlOfWarden`: the warden's end of its control pair. `kept`: what it may go on with. `more`: arguments after the
+   * reason to leave out eBPF.
+   */
+  private wardenCommand(
+    controlOfWarden: number,
+    kept: KeptDescriptors,
+    more: readonly string[],
+  ): SpawnOptions {
     const { reportOfWarden, deadMan, examinerOfWarden, wardenPlan } = this.links.descriptors;
-    const descriptors = [reportOfWarden, controlOfWarden, deadMan, examinerOfWarden];
+    if (this.keptFile !== undefined) closeDescriptor(this.keptFile);
+    const [keptFile, ...keptObjects] = kept.forWarden();
+    this.keptFile = keptFile;
+    const descriptors = [
+      ...[reportOfWarden, controlOfWarden, deadMan, examinerOfWarden, keptFile],
+      ...keptObjects,
+    ];
     const command = this.command("warden", descriptors, wardenPlan, wardenEnvironment(process.env));
     const last = more.length === 0 && this.ebpfRefusal === undefined ? [] : [this.ebpfRefusal ?? "", ...more];
     return { ...command, args: [...command.args, ...last], nice: wardenNice };
@@ -631,7 +669,9 @@ export class Supervisor implements Disposable {
     } = this.links.descriptors;
     const descriptors = [reportOfReporter, controlOfReporter, deadManOfReporter];
     const command = this.command("reporter", descriptors, reporterPlan, reporterEnvironment(process.env));
-    return { ...command, output: outputOfReporter, errors: errorsOfReporter };
+    const isFirst = this.plan.standbyOf === undefined && !this.ended.has(this.reporter);
+    const args = isFirst ? command.args : [...command.args, AFTER_ANOTHER];
+    return { ...command, args, output: outputOfReporter, errors: errorsOfReporter };
   }
 
   private examinerCommand(): SpawnOptions {
@@ -646,6 +686,7 @@ export class Supervisor implements Disposable {
     const descriptors: number[] = [];
     const numbers = mapDescriptors(this.links.descriptors, (fd) => FIRST_PASSED - 1 + descriptors.push(fd));
     const updates = FIRST_PASSED - 1 + descriptors.push(this.standbyUpdates.open());
+    this.standbyUpdates.sendKept(this.kept.value);
     this.standbyPlan ??= createStandbyPlan({
       ...this.plan,
       descriptors: numbers,

@@ -5,6 +5,7 @@ import { EPOLLIN, type Poll } from "../linux/epoll.ts";
 import type { SpawnOptions } from "../linux/spawn.ts";
 import { ChildSlot } from "./child-slot.ts";
 import { readWardenMessages } from "./inherited.ts";
+import { KeptDescriptors, keepAndClose, NOTHING_KEPT } from "./kept-objects.ts";
 import { createLink } from "./links.ts";
 import { log } from "./log.ts";
 
@@ -35,6 +36,8 @@ export class WardenHandover implements Disposable {
   private readonly slot: ChildSlot;
   private pair: ControlPair | undefined;
   private isReady = false;
+  /** What is kept of the successor. */
+  private kept = new KeptDescriptors();
   /** The successor is to replace the warden that runs. One that is not wanted any more may still be ending. */
   private isWanted = false;
   /** When the next step is overdue; ns, CLOCK_MONOTONIC. Infinite while no warden is replaced. */
@@ -65,7 +68,11 @@ export class WardenHandover implements Disposable {
   /** The successor has sent something on its control socket. */
   onControl(now: number): void {
     if (this.pair === undefined) return;
-    const isReady = readWardenMessages(this.pair.controlWarden).includes("ready");
+    const messages = readWardenMessages(this.pair.controlWarden);
+    for (const message of messages)
+      if (typeof message === "object" && "keep" in message)
+        keepAndClose(message.keep, this.isWanted ? this.kept : undefined);
+    const isReady = messages.includes("ready");
     if (!isReady || this.isReady || !this.isWanted) return;
     this.isReady = true;
     this.dueAt = now + ENDS_WITHIN;
@@ -83,10 +90,10 @@ export class WardenHandover implements Disposable {
   }
 
   /**
-   * The present warden has ended. Moves the successor into `slot` and returns its control pair; undefined if there is
-   * none that is ready, and then an unfinished one is killed.
+   * The present warden has ended. Moves the successor into `slot` and returns its control pair, and what is kept of it;
+   * undefined if there is none that is ready, and then an unfinished one is killed.
    */
-  finish(slot: ChildSlot): ControlPair | undefined {
+  finish(slot: ChildSlot): { readonly pair: ControlPair; readonly kept: KeptDescriptors } | undefined {
     const { pair } = this;
     if (!this.isReady || pair === undefined) {
       this.cancel();
@@ -96,7 +103,9 @@ export class WardenHandover implements Disposable {
     this.pair = undefined;
     this.forget();
     slot.take(this.slot);
-    return pair;
+    const { kept } = this;
+    this.kept = new KeptDescriptors();
+    return { pair, kept };
   }
 
   /** To be called when `dueAt` has come. */
@@ -110,6 +119,7 @@ export class WardenHandover implements Disposable {
 
   /** Ends a successor that has not taken over, and lets the warden that runs go on. */
   cancel(): void {
+    this.kept.replace(NOTHING_KEPT);
     this.forget();
     this.kill();
   }
@@ -121,6 +131,7 @@ export class WardenHandover implements Disposable {
   private fail(): void {
     const { isWanted } = this;
     this.closePair();
+    this.kept.replace(NOTHING_KEPT);
     this.forget();
     if (isWanted) this.inputs.stopPresent();
   }

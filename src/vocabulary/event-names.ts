@@ -134,8 +134,41 @@ const table = {
       "when the policies in force were signed could not be saved: after a restart an older one is not refused",
   },
   "policy.warning": { about: "change", meaning: "rules in force can never match under the sensor in use" },
+  "prevention.mismatch": {
+    about: "change",
+    warns: true,
+    meaning:
+      "the kernel ended a program that the policy lets be: every file that may be executed is identified again",
+  },
+  "prevention.limited": {
+    about: "change",
+    warns: true,
+    meaning:
+      "too many different programs were ended before their first instruction: further ones are left to user space",
+  },
+  "prevention.resumed": { about: "change", meaning: "further programs are ended in the kernel again" },
   "enforcement.limited": { about: "change", meaning: "kills are withheld: the kill budget is used up" },
   "enforcement.resumed": { about: "change", meaning: "kills are carried out again" },
+  "process.evidence": {
+    about: "change",
+    meaning: "what a process had that a rule has killed, if `evidence.enabled` is set",
+  },
+  "evidence.not_saved": {
+    about: "change",
+    meaning: "the copy of an executable could not be saved, or no copies can be made",
+  },
+  "stop.continued": {
+    about: "change",
+    warns: true,
+    meaning:
+      "somebody has tried to continue a process of a stopped tree, which stands still; at most once a minute for each tree",
+  },
+  "stop.released": { about: "change", meaning: "root has released a stopped tree" },
+  "stop.killed": { about: "change", meaning: "root has killed a stopped tree" },
+  "stop.not_saved": {
+    about: "change",
+    meaning: "which trees are stopped could not be saved: after a restart they are stopped, and not watched",
+  },
   "enforcement.paused": {
     about: "change",
     warns: true,

@@ -658,11 +658,15 @@ const table = {
     otel: true,
   },
 
-  "policy.action": reported("string", uses, "action that the verdict demands: `allow`, `alert` or `kill`"),
+  "policy.action": reported(
+    "string",
+    uses,
+    "action that the verdict demands: `allow`, `alert`, `deny`, `stop` or `kill`",
+  ),
   "policy.outcome": reported(
     "string",
     uses,
-    "what became of the action: `alerted`, `would_kill`, `killed`, `withheld`, `silenced` or `failed`",
+    "what became of the action: `alerted`, `would_deny`, `denied`, `would_stop`, `stopped`, `would_kill`, `killed`, `withheld`, `silenced` or `failed`",
   ),
   "policy.reason": reported(
     "string",
@@ -694,6 +698,49 @@ const table = {
   ),
   "policy.undecided_rules": reported("string[]", [], "`explain`: every rule that names an absent variable"),
   "policy.enforcement": reported("string", ["change"], "the enforcement in force: `observe` or `kill`"),
+  "evidence.complete": reported(
+    "bool",
+    ["change"],
+    "the examiner has answered in time; if not, only `evidence.open_files` is there",
+  ),
+  "evidence.executable.digest": reported(
+    "string",
+    ["change"],
+    "`sha256:` and the digest of the file that the process ran, also of a deleted one or a memfd",
+  ),
+  "evidence.executable.size": reported("int", ["change"], "size of that file in bytes"),
+  "evidence.executable.copy": reported(
+    "string",
+    ["change"],
+    "path of a copy of that file, if one was made (`evidence.copy_up_to_megabytes`)",
+  ),
+  "evidence.environment_names": reported(
+    "string[]",
+    ["change"],
+    "names of its environment variables, at most 96; their values are not read out",
+  ),
+  "evidence.open_files": reported(
+    "string[]",
+    ["change"],
+    "what its descriptors refer to, at most 64 of them",
+  ),
+  "evidence.maps": reported(
+    "string[]",
+    ["change"],
+    "files that it has mapped, at most 64, with `x` for code; `x anonymous (N)`: code that is in no file",
+  ),
+  "evidence.sockets": reported(
+    "string[]",
+    ["change"],
+    "its TCP and UDP sockets, at most 64: address, peer and state",
+  ),
+  "stop.rule": reported("string", ["change"], "ROLE/RULE that has stopped the tree"),
+  "stop.processes": reported("int", ["change"], "live processes of the stopped tree"),
+  "stop.continued": reported(
+    "int",
+    ["change"],
+    "how often somebody has continued a process of the stopped tree, at least",
+  ),
   "policy.warnings": reported("string[]", ["change"], "rules that can never match under the sensor in use"),
   "policy.errors": reported("string[]", ["change"], "what is wrong with a policy, each with its place"),
   "security_rule.name": {
@@ -795,7 +842,11 @@ const table = {
   ),
   "self.seconds": reported("int", ["change"], "for how long the warden did not run"),
   "self.count": reported("int", ["change"], "how often the same was seen since the record before"),
-  "self.omitted": reported("int", ["change"], "how many different ones before it have no record"),
+  "self.omitted": reported(
+    "int",
+    ["change"],
+    "how many before it have no record: too many different ones, or too fast",
+  ),
   "self.by.pid": reported("int", ["change"], "the process that did it"),
   "self.by.user.id": reported("int", ["change"], "the user of that process"),
   "self.by.executable": reported("string", ["change"], "its executable"),
@@ -951,6 +1002,17 @@ const table = {
   "status.warden.since": reported("string", [], "`status`: when the warden was started, or started again"),
   "status.may_act": reported("bool", ["change"], "`status`, `warden.heartbeat`: verdicts may act now"),
   "status.armed_rules": reported("string[]", [], "`status`: rules that may act, somewhere at least"),
+  "status.stopped": reported("int[]", [], "`status`: a process of each tree that stands still"),
+  "status.closed_processes": reported(
+    "int",
+    ["change"],
+    "`status`, `warden.heartbeat`: processes for which the kernel ends what armed rules kill",
+  ),
+  "status.closed_programs": reported(
+    "string[]",
+    [],
+    "`status`: what closed processes run, the most frequent first",
+  ),
   "status.held_rules": reported(
     "string[]",
     [],
@@ -1024,6 +1086,21 @@ const table = {
     "string",
     [],
     "whether the content of the runnable's file was accepted, and why it is not compared",
+  ),
+  "prevention.limited_for": reported(
+    "string[]",
+    ["change"],
+    "`prevention.limited`: the users and containers whose share is used up; empty if it is the host's",
+  ),
+  "explain.prevention": reported(
+    "string[]",
+    [],
+    "what the kernel lets the process execute, in its own place and as a child",
+  ),
+  "explain.denial": reported(
+    "string",
+    [],
+    "whether the kernel refuses what the verdict denies, or why it cannot",
   ),
   "explain.baseline": reported("string", [], "whether the baseline knows it, else why not"),
   "check.name": reported("string", [], "what was checked"),

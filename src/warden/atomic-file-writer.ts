@@ -14,10 +14,12 @@ export const writeNow: WriteFile = (path, text, failed) => {
   }
 };
 
+/** Has `work`, which waits for the disk, done later; calls `failed` on an error. Work of one `key` that waits is replaced. */
+export type DoLater = (key: string, work: () => Promise<void>, failed: (error: unknown) => void) => void;
+
 interface Job {
-  readonly text: string;
+  readonly work: () => Promise<void>;
   readonly failed: (error: unknown) => void;
-  readonly survives: "crash" | "power loss";
 }
 
 export class AtomicFileWriter {
@@ -30,9 +32,14 @@ export class AtomicFileWriter {
     path: string,
     text: string,
     failed: (error: unknown) => void,
-    survives: Job["survives"] = "power loss",
+    survives: "crash" | "power loss" = "power loss",
   ): void {
-    this.waiting.set(path, { text, failed, survives });
+    this.doLater(path, () => writeFileAtomicLater(path, text, survives), failed);
+  }
+
+  /** See `DoLater`. */
+  doLater(key: string, work: () => Promise<void>, failed: (error: unknown) => void): void {
+    this.waiting.set(key, { work, failed });
     if (!this.working) void this.work();
   }
 
@@ -55,10 +62,10 @@ export class AtomicFileWriter {
   private async work(): Promise<void> {
     this.working = true;
     for (let [next] = this.waiting; next !== undefined; [next] = this.waiting) {
-      const [path, { text, failed, survives }] = next;
-      this.waiting.delete(path);
+      const [key, { work, failed }] = next;
+      this.waiting.delete(key);
       try {
-        await writeFileAtomicLater(path, text, survives);
+        await work();
       } catch (error) {
         failed(error);
       }

@@ -1,13 +1,7 @@
 // What verdicts may do at present: the configuration's enforcement and armed rules, and what root has ordered by hand.
 // Less always wins: a pause holds whatever is armed, and so does a file that takes something away and cannot be read.
 import type { Enforcement } from "../config/config.ts";
-import {
-  actingRules,
-  defaultRulesetOf,
-  isArmedBy,
-  type NamedRule,
-  ruleStatesOf,
-} from "../enforcement/arming.ts";
+import { actingRules, isArmedBy, type NamedRule, ruleStatesOf } from "../enforcement/arming.ts";
 import type { ArmingSettings } from "../enforcement/configured-arming.ts";
 import type { Outcome } from "../enforcement/outcome.ts";
 import {
@@ -19,7 +13,7 @@ import {
   overrideKinds,
   withoutOrders,
 } from "../enforcement/overrides.ts";
-import type { Policy } from "../policy/policy.ts";
+import { defaultRulesetOf, type Policy } from "../policy/policy.ts";
 import { type Holds, holdsFor, type RuleStates, ruleKey } from "../policy/rule-state.ts";
 import { type Action, DEFAULT_RULE } from "../policy/schema.ts";
 import type { Totals } from "../report/totals.ts";
@@ -49,6 +43,8 @@ export interface EnforcementInputs {
   readonly confirmed: Pick<ConfirmedRules, "has" | "held" | "apply" | "confirm">;
   /** Reports files that cannot be used. */
   readonly onProblems: (problems: readonly string[]) => void;
+  /** A verdict has found other orders, before the warden has read the request to put them into force. */
+  readonly onRefreshed: () => void;
 }
 
 export class EnforcementInForce {
@@ -91,6 +87,12 @@ export class EnforcementInForce {
   get mayAct(): boolean {
     if (this.narrowed?.enforcement === "observe") return false;
     return this.enforcement !== "observe" && this.orders.pause.length === 0 && !this.stored.holdsAll;
+  }
+
+  /** Whether the kernel may end, by itself, what armed rules kill. */
+  get mayPrevent(): boolean {
+    const narrowed = this.narrowed?.enforcement ?? "prevent";
+    return this.mayAct && this.enforcement === "prevent" && narrowed === "prevent";
   }
 
   /** Which rules are armed and silenced. */
@@ -152,6 +154,7 @@ export class EnforcementInForce {
   refresh(): boolean {
     if (this.inputs.version() === this.readVersion) return false;
     this.reload();
+    this.inputs.onRefreshed();
     return true;
   }
 
@@ -246,8 +249,11 @@ export class EnforcementInForce {
     if (action === "alert") return ["alerted"];
     if (action === "deny")
       return this.enforcement === "observe" ? ["would_deny"] : ["would_deny", "denied", "failed"];
-    const carriedOut = ["killed", "withheld", "failed"] as const;
-    return this.enforcement === "observe" ? ["would_kill"] : ["would_kill", ...carriedOut];
+    const [would, done] =
+      action === "stop" ? (["would_stop", "stopped"] as const) : (["would_kill", "killed"] as const);
+    if (this.enforcement === "observe") return [would];
+    const inKernel = this.enforcement === "prevent" && action === "kill" ? (["prevented"] as const) : [];
+    return [would, done, ...inKernel, "withheld", "failed"];
   }
 
   /** How many rules may act, somewhere at least; a pause is not considered. */

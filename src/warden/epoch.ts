@@ -11,6 +11,7 @@ export type EpochReason =
   | "users"
   | "base system"
   | "packages"
+  | "mounts"
   | "container";
 
 export class Epoch {

@@ -5,13 +5,14 @@ import type { Policy } from "../policy/policy.ts";
 import type { RuleStates } from "../policy/rule-state.ts";
 import type { Totals } from "../report/totals.ts";
 import { version } from "../report/version.ts";
-import type { ExecEvent, OwnSignal, ProcessEvent, Sensor, SensorSource } from "../sensor/event.ts";
+import type { CarriedSignals } from "../sensor/condemned.ts";
+import type { ExecEvent, ProcessEvent, Sensor, SensorSource, SignalSink } from "../sensor/event.ts";
 import type { LastResort, OpenedSensor } from "../sensor/open.ts";
 import { SensorUnavailable } from "../sensor/unavailable.ts";
 import type { SourceChoice } from "../vocabulary/sensors.ts";
 import { needsEnvironment } from "../vocabulary/variables.ts";
 import type { Epoch } from "./epoch.ts";
-import { wakeupPolicyOf } from "./wakeup-policy.ts";
+import { isAnyArmed, mayStop, wakeupPolicyOf } from "./wakeup-policy.ts";
 import { WatchedNetwork } from "./watched-network.ts";
 
 export interface EventSourceInputs {
@@ -41,8 +42,12 @@ export class EventSource implements Disposable {
   private networkOf: { readonly sensor: Sensor; readonly key: string | undefined } | undefined;
   /** Why the network is not watched, although it should be. */
   networkProblem: string | undefined;
+  /** Whether anything stands still, which the kernel must go on to see to whatever may act. */
+  hasCondemned: () => boolean = () => false;
+  /** Why the kernel does not signal what condemned processes fork and execute, although something may be killed. */
+  carryProblem: string | undefined;
   private watchedPids: readonly number[] = [];
-  private onSignal: (signal: OwnSignal) => void = () => undefined;
+  private signals: SignalSink = { signal: () => undefined, lost: () => undefined };
   /** The sensor that failed, if another one took over. */
   replaced: SensorSource | undefined;
 
@@ -68,8 +73,9 @@ export class EventSource implements Disposable {
     return this.opened.why;
   }
 
-  drain(sink: (event: ProcessEvent) => void): void {
-    this.sensor.drain(sink);
+  /** See `Sensor.drain`. */
+  drain(sink: (event: ProcessEvent) => void, onHandled: () => void): void {
+    this.sensor.drain(sink, onHandled);
   }
 
   /** `on`: a live view is attached, so every exec must arrive soon. */
@@ -79,10 +85,10 @@ export class EventSource implements Disposable {
   }
 
   /** Reports signals to the processes `pids`, as far as the sensor can. */
-  watchSignals(pids: readonly number[], onSignal: (signal: OwnSignal) => void): void {
+  watchSignals(pids: readonly number[], sink: SignalSink): void {
     this.watchedPids = pids;
-    this.onSignal = onSignal;
-    this.sensor.watchSignals?.(pids, onSignal);
+    this.signals = sink;
+    this.sensor.watchSignals?.(pids, sink);
   }
 
   /** See `Sensor.findTampering`. */
@@ -103,7 +109,30 @@ export class EventSource implements Disposable {
     const wakeup = wakeupPolicyOf(policy, mayAct ? states : undefined);
     this.sensor.setWakeupPolicy?.(wakeup);
     this.watchNetwork(policy);
+    this.carrySignals(this.neededSignals(policy, mayAct ? states : undefined));
     return wakeup === "unsettled" && this.sensor.settle !== undefined;
+  }
+
+  /** Has the kernel signal what condemned processes fork and execute; see `Sensor.carrySignals`. */
+  carrySignals(signals: CarriedSignals): void {
+    this.carryProblem = undefined;
+    try {
+      this.sensor.carrySignals?.(signals);
+    } catch (error) {
+      this.carryProblem = `what a killed process forks is killed only when its fork is read: ${String(error)}`;
+    }
+  }
+
+  /** `states`: undefined while nothing may act. Evidence is taken of processes that stand still. */
+  private neededSignals(policy: Policy, states: RuleStates | undefined): CarriedSignals {
+    if (this.hasCondemned()) return "both";
+    if (states === undefined || !isAnyArmed(states)) return "none";
+    return this.inputs.config.evidence.enabled || mayStop(policy, states) ? "both" : "SIGKILL";
+  }
+
+  /** `on`: children of processes that were killed may still be running, so events are read at once. */
+  sweep(on: boolean): void {
+    this.sensor.sweep?.(on);
   }
 
   /** Has the sensor watch what the configuration and `policy` ask for of the network. */
@@ -157,7 +186,7 @@ export class EventSource implements Disposable {
     const { enforcement } = this;
     poll.add(this.sensor.fd, token, EPOLLIN);
     this.sensor.live = this.watched;
-    this.sensor.watchSignals?.(this.watchedPids, this.onSignal);
+    this.sensor.watchSignals?.(this.watchedPids, this.signals);
     this.sensor.setEpoch?.(epoch.current);
     if (previous !== undefined) totals.remove("info", { version, source: previous, enforcement });
     totals.gauge("info", { version, source: this.name, enforcement }).set(1);

@@ -1,7 +1,12 @@
 // Saves the forest for the next warden, and restores what the last warden saved.
 import { decodeRunnable, encodeRunnable } from "../fingerprint/saved-runnable.ts";
 import type { Forest } from "../forest/forest.ts";
-import { type RestoredForest, restoreForest, saveForest } from "../forest/saved-forest.ts";
+import {
+  type RestoredForest,
+  restoreForest,
+  restoreWholeForest,
+  saveForest,
+} from "../forest/saved-forest.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { FactsReader } from "../sensor/procfs/facts-reader.ts";
@@ -20,6 +25,8 @@ export interface ForestStoreInputs {
   readonly run: string;
   readonly bootId: string;
   readonly forest: Forest;
+  /** See `Sensor.mark`. */
+  readonly mark: () => string | undefined;
   readonly newTrees: NewTrees;
   readonly changes: Pick<ChangedRunnables, "listReported">;
   readonly reader: Pick<FactsReader, "startTicks">;
@@ -57,7 +64,9 @@ export class ForestStore {
     try {
       this.learnStarts();
       const saved = saveForest(forest, bootId, encodeRunnable);
-      const state = { run, forest: saved, trees: newTrees.list(), changed: changes.listReported() };
+      // After a loss the forest has not all events.
+      const mark = forest.lossTime === undefined ? this.inputs.mark() : undefined;
+      const state = { run, forest: saved, mark, trees: newTrees.list(), changed: changes.listReported() };
       const { path, text } = fileOfState(directory, state);
       // Lineages are void after a reboot, so the file need not survive power loss and no write waits for a sync.
       fileWriter.write(path, text, failed, "crash");
@@ -77,6 +86,17 @@ export class ForestStore {
     } catch (error) {
       recordChange("forest.rejected", { "error.message": String(error) });
       return undefined;
+    }
+  }
+
+  /** Fills the empty forest with what was saved; false if it is not of this boot, or inconsistent. */
+  restoreWhole(saved: SavedState): boolean {
+    const { forest, bootId, recordChange } = this.inputs;
+    try {
+      return restoreWholeForest(forest, saved.forest, bootId, decodeRunnable);
+    } catch (error) {
+      recordChange("forest.rejected", { "error.message": String(error) });
+      return false;
     }
   }
 

@@ -64,6 +64,7 @@ function describe(status: WardenStatus): EventRecord {
     ...(baseline?.digest == null ? {} : { "status.baseline.digest": baseline.digest }),
     "status.arming.digest": digestOfLines([enforcement, ...armed.toSorted()]),
     "status.degraded": status.degraded,
+    ...(status.prevention === null ? {} : { "status.closed_processes": status.prevention.closed }),
     "status.epoch": status.epoch,
     "status.lost": status.lost,
     "status.backlog": status.backlog,

@@ -7,6 +7,7 @@ import type { Destination } from "../baseline/destination.ts";
 import { type BaselineEntry, mergeEntries } from "../baseline/entry.ts";
 import { Exclusions, formatExclusions, parseExclusions } from "../baseline/exclusions.ts";
 import { EXCLUSIONS, IN_FORCE, OF_ROLES } from "../baseline/file-names.ts";
+import { ProgramsBelow } from "../baseline/programs-below.ts";
 import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { readCheckedFile, readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
@@ -39,6 +40,8 @@ export interface KnownTreesInputs {
   readonly own?: readonly BaselineEntry[];
   readonly recordChange: (event: ChangeName, details: EventRecord) => void;
   readonly writeFile: WriteFile;
+  /** The programs below each tree are wanted as a list, too. */
+  readonly listsPrograms?: boolean;
   /** Raised with every change of what the baseline and the exclusions answer. */
   readonly epoch: Epoch;
   /** Seconds since 1970-01-01T00:00:00Z. */
@@ -62,6 +65,8 @@ export class KnownTrees {
   private readonly inputs: KnownTreesInputs;
   private readonly accepted = new AcceptedTrees(undefined, new Exclusions([], globCompilers));
   private ofRoles: readonly RoleBaseline[];
+  /** Of the baseline in force; empty unless it is wanted. */
+  private programs = new ProgramsBelow();
   /** When the baseline in force was read: seconds since 1970. */
   private since = 0;
   /** What the baseline in force was read from. */
@@ -163,6 +168,13 @@ export class KnownTrees {
     )?.id;
   }
 
+  /** The programs that the baseline knows below trees; undefined where an exclusion may hide what it does not know. */
+  get programsBelow(): ProgramsBelow | undefined {
+    return this.accepted.exclusions.size === 0 && this.inputs.listsPrograms === true
+      ? this.programs
+      : undefined;
+  }
+
   /** The folded tree is in the baseline: its metrics stay. */
   isFamiliar(tree: Tree): boolean {
     return this.accepted.baseline?.isFamiliar(tree) ?? false;
@@ -192,32 +204,34 @@ export class KnownTrees {
   }
 
   /**
-   * Reads the files in force again. A file that is broken is reported and changes nothing. `ofRoles`: the baselines that
-   * come with the roles from now on.
+   * Reads the files in force again; returns what is wrong with them. A file that is broken is reported and changes nothing.
+   * `ofRoles`: the baselines that come with the roles from now on.
    */
-  *reloading(ofRoles: readonly RoleBaseline[] = this.ofRoles): Steps<void> {
+  *reloading(ofRoles: readonly RoleBaseline[] = this.ofRoles): Steps<readonly string[]> {
     this.ofRoles = ofRoles;
-    this.reloadExclusions();
+    const problems = this.reloadExclusions();
     const own = this.readOrReject(IN_FORCE);
-    if (own === "rejected") return;
+    if (own === "rejected") return [...problems, `${IN_FORCE} cannot be used`];
     const baseline = new Baseline();
-    const add = (entry: BaselineEntry): void => baseline.add(entry);
+    const programs = new ProgramsBelow();
+    const add = (entry: BaselineEntry): void => {
+      baseline.add(entry);
+      if (this.inputs.listsPrograms === true) programs.add(entry);
+    };
     const result = own === undefined ? undefined : yield* readingBaseline(own, add);
-    if (result?.ok === false) {
-      this.reject(IN_FORCE, result.errors);
-      return;
-    }
+    if (result?.ok === false) return [...problems, ...this.reject(IN_FORCE, result.errors)];
     for (const { bytes } of ofRoles) yield* readingBaseline(bytes, add);
     this.saveRoles();
     this.sources = { host: own === undefined ? undefined : digestOf(own), ofRoles };
     if (own === undefined && ofRoles.length === 0) {
       this.accepted.baseline = null;
       this.inputs.epoch.raise("baseline");
-      return;
+      return problems;
     }
     const trees = baseline.size;
-    for (const entry of this.inputs.own ?? []) baseline.add(entry);
+    for (const entry of this.inputs.own ?? []) add(entry);
     this.accepted.baseline = baseline;
+    this.programs = programs;
     this.since = this.inputs.now();
     this.inputs.epoch.raise("baseline");
     const files = ofRoles.map(({ file, digest }) => `${file} ${digest}`);
@@ -225,6 +239,7 @@ export class KnownTrees {
       "baseline.trees": trees,
       ...(files.length === 0 ? {} : { "baseline.files": files }),
     });
+    return problems;
   }
 
   /** Reads the exclusions again; returns what is wrong with their file, which then changes nothing. */

@@ -1,4 +1,5 @@
 // Collects the trees of what runs, for root to accept. What is learned is reported and decides nothing.
+
 import { join } from "node:path";
 import type { Knowledge } from "../baseline/baseline.ts";
 import type { Destination } from "../baseline/destination.ts";
@@ -9,6 +10,7 @@ import { Learning } from "../baseline/learning.ts";
 import {
   afterLoss,
   afterRepair,
+  afterRestart,
   atTime,
   formatState,
   type LearningState,
@@ -22,6 +24,7 @@ import {
 import type { FoundContent } from "../baseline/seen-contents.ts";
 import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
+import { identifyRunning } from "../fingerprint/title.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
 import { readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
@@ -45,6 +48,8 @@ export interface LearnerInputs {
   readonly origin: string;
   /** Sends a report of what is learned. Returns false if there is no room now; it is then offered again later. */
   readonly reportLearned: (update: SealedUpdate) => boolean;
+  /** The number of trees that `reportLearned` has sent and the reporter has not confirmed to be in the journal yet. */
+  readonly unconfirmedTrees: () => number;
   readonly writeFile: WriteFile;
   /** Seconds since 1970-01-01T00:00:00Z. */
   readonly now: () => number;
@@ -81,6 +86,8 @@ export class Learner {
   private learning: Learning;
   private pending: Pending[] = [];
   private savedState = "";
+  /** See `LearningState.inTransit`, in the file. */
+  private savedInTransit = 0;
   /** The last attempt to save failed, and that was reported. */
   private cannotSave = false;
   /** The key of the seals; undefined until something is reported. */
@@ -91,7 +98,9 @@ export class Learner {
     const path = join(inputs.stateDirectory, LEARNING_STATE);
     const saved = readCheckedFileOrNothing(path, stateFile(STATE_LIMIT));
     const state = saved && parseState(saved.toString("utf8"));
-    this.learning = this.learningFrom(state ?? startWatching(inputs.now(), randomId()));
+    this.learning = this.learningFrom(
+      state === undefined ? startWatching(inputs.now(), randomId()) : afterRestart(state),
+    );
   }
 
   /** Every tree is collected, not only those that the baseline does not know. */
@@ -146,7 +155,10 @@ export class Learner {
   /** Takes notice of all processes that are running, so that the main program of each service is known. */
   onScan(processes: readonly Pick<ScannedProcess, "facts">[]): void {
     this.mainPrograms.clear();
-    for (const { facts } of processes) this.mainPrograms.onRunning(this.inputs.identify(facts), facts);
+    for (const { facts } of processes) {
+      const program = identifyRunning(this.inputs.identify, facts, undefined);
+      this.mainPrograms.onRunning(program, facts);
+    }
   }
 
   /** Collects the programs that were running before the learning began: all of them, as `onScan` does. */
@@ -243,9 +255,13 @@ export class Learner {
     return secondsLeft(this.learning.state, this.inputs.now());
   }
 
-  /** Something waits to be reported. */
+  /** Something waits to be reported, or trees have reached the journal of which the saved state does not know that. */
   get hasReports(): boolean {
-    return this.pending.length > 0 || this.learning.hasReports;
+    return this.pending.length > 0 || this.learning.hasReports || this.inTransit < this.savedInTransit;
+  }
+
+  private get inTransit(): number {
+    return this.learning.unreported + this.inputs.unconfirmedTrees();
   }
 
   /**
@@ -319,10 +335,12 @@ export class Learner {
   }
 
   private save(): void {
-    const text = formatState(this.learning.state);
+    const { inTransit } = this;
+    const text = formatState({ ...this.learning.state, inTransit });
     if (text === this.savedState) return;
     const hasFailedBefore = this.cannotSave;
     this.savedState = text;
+    this.savedInTransit = inTransit;
     this.cannotSave = false;
     this.inputs.writeFile(join(this.inputs.stateDirectory, LEARNING_STATE), text, (error) => {
       // A full disk must not end the warden. The next report tries again.

@@ -20,7 +20,15 @@ export class LimitedKills {
 
   /** As `ProcessKiller.kill`. `time`: of the event (ns, CLOCK_MONOTONIC). */
   kill(process: Process, cause: KillCause, time: number, exec?: ObservedExec): KillResult {
-    const result = this.killer.kill(process, cause, exec);
+    return this.reportingLimit(this.killer.kill(process, cause, exec), time);
+  }
+
+  /** As `ProcessKiller.stop`; otherwise as `kill`. */
+  stop(process: Process, cause: KillCause, time: number, exec?: ObservedExec): KillResult {
+    return this.reportingLimit(this.killer.stop(process, cause, exec), time);
+  }
+
+  private reportingLimit(result: KillResult, time: number): KillResult {
     this.reportLimit(result, time);
     return result;
   }
@@ -33,7 +41,11 @@ export class LimitedKills {
     if (reason === "rate_limited") {
       if (this.limitedAt === undefined) this.recordChange("enforcement.limited", {});
       this.limitedAt = time;
-    } else if (outcome === "killed" && this.limitedAt !== undefined && time - this.limitedAt >= QUIET_NS) {
+    } else if (
+      (outcome === "killed" || outcome === "stopped") &&
+      this.limitedAt !== undefined &&
+      time - this.limitedAt >= QUIET_NS
+    ) {
       this.limitedAt = undefined;
       this.recordChange("enforcement.resumed", {});
     }

@@ -1,5 +1,6 @@
 // From what a process does on the network to a verdict that is carried out and reported.
 
+import type { Process } from "../forest/process.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import type { Decision } from "../policy/policy.ts";
 import { decide, decideAmong } from "../policy/policy.ts";
@@ -53,8 +54,12 @@ export interface NetworkInputs
   readonly isReported: (kind: NetworkKind) => boolean;
   /** How many plain events of each user are reported. */
   readonly budget: Pick<UserBudget, "take">;
+  /** Whether rules deny a process nothing: it is treewarden's own. */
+  readonly isSpared: (process: Process) => boolean;
   /** The name of an address; null: none has it. */
   readonly hostNameOf?: (address: string) => string | null;
+  /** Takes what was known of a peer that is judged now. */
+  readonly judgedPeer?: (peer: JudgedPeer) => void;
   /** Looks up whether a process is known to connect or send to its peer, and learns it; see `destination.known`. */
   readonly knowPeer?: (
     process: KnowableExec,
@@ -62,7 +67,19 @@ export interface NetworkInputs
   ) => boolean | null | undefined;
 }
 
+type PeerSubject = Exclude<NetworkSubject, { readonly kind: "listen" }>;
+
+/** What was known of the peer of an event; see the subject. */
+export interface JudgedPeer {
+  readonly pid: number;
+  /** ns, CLOCK_MONOTONIC */
+  readonly time: number;
+  readonly name: string | null | undefined;
+  readonly known: boolean | null | undefined;
+}
+
 const denied: CarriedOut = { outcome: "denied", reason: undefined };
+const spared: CarriedOut = { outcome: "withheld", reason: "treewarden" };
 const alreadyDone: CarriedOut = { outcome: "failed", reason: "already_done" };
 
 /** `direction` in metrics. */
@@ -88,6 +105,7 @@ export class NetworkHandler {
     const peerKnown =
       event.kind === "listen" ? undefined : inputs.knowPeer?.({ process, facts, tree }, event);
     const subject = networkSubject(activity, facts, inputs.wallOffset(), inputs, knowledge, peerKnown);
+    if (subject.kind !== "listen") inputs.judgedPeer?.(judgedPeer(subject));
     const policy = inputs.policy.current;
     const { enforcement } = inputs;
     let decision = decide(policy, subject, enforcement.states);
@@ -122,8 +140,8 @@ export class NetworkHandler {
   onClose(event: CloseEvent): void {
     const opened = this.sockets.closed(event);
     if (opened === undefined) return;
-    const { network, uid, hasVerdict } = opened;
-    this.emit(network.kind, uid, hasVerdict, () =>
+    const { network, opener, hasVerdict } = opened;
+    this.emit(network.kind, opener.uid, hasVerdict, () =>
       records.close(event, opened, event.time + this.inputs.wallOffset(), this.inputs.stamp),
     );
   }
@@ -136,11 +154,14 @@ export class NetworkHandler {
     if (decision.action === "allow") return event.denied ? denied : allowed;
     const isArmed = this.inputs.enforcement.mayAct && decision.armed;
     if (decision.action === "alert" || !isArmed) return reportedOnly(decision);
-    if (decision.action === "deny") return event.denied ? denied : alreadyDone;
+    if (decision.action === "deny") {
+      if (event.denied) return denied;
+      return this.inputs.isSpared(process) ? spared : alreadyDone;
+    }
     const { ruleset, rule } = decision;
     const isKnown = subject.knowledge.known === true;
     const cause = { rule: `${ruleset}/${rule}`, realUid: subject.facts.realUid, isKnown };
-    return this.inputs.kills.kill(process, cause, event.time);
+    return this.inputs.kills[decision.action === "stop" ? "stop" : "kill"](process, cause, event.time);
   }
 
   private count(
@@ -191,6 +212,10 @@ export class NetworkHandler {
     else return false;
     return true;
   }
+}
+
+function judgedPeer({ network, peerName, peerKnown }: PeerSubject): JudgedPeer {
+  return { pid: network.pid, time: network.time, name: peerName, known: peerKnown };
 }
 
 function wasFound(event: NetworkEvent): boolean {

@@ -12,7 +12,7 @@ import { imageFor, type VerdictInputs } from "./verdict-handler.ts";
 export interface NetworkSubjectInputs
   extends Pick<VerdictInputs, "bootTimeMs" | "userName" | "imageOf" | "podOf"> {
   /** The name of an address; null: none has it. Absent where names are not known. */
-  readonly hostNameOf?: (address: string) => string | null;
+  readonly hostNameOf?: (address: string) => string | null | undefined;
 }
 
 /** A process that uses the network, or may do so. */
@@ -49,7 +49,7 @@ export function processSubject(
     lineage,
     tree,
     parentPid: process.parentPid === 0 ? undefined : process.parentPid,
-    parent: ancestry === null ? undefined : { runnable: ancestry.program, uid: ancestry.uid },
+    parent: ancestry ?? undefined,
     knowledge,
     containerId,
     unit: facts.cgroup === undefined ? undefined : unitOf(facts.cgroup),

@@ -1,5 +1,4 @@
 // Reads the orders of root's commands from their files in the state directory.
-import { statSync } from "node:fs";
 import { join } from "node:path";
 import {
   inForceAt,
@@ -15,6 +14,7 @@ import {
   withoutOrders,
 } from "../enforcement/overrides.ts";
 import { boottimeNow, realtimeNow } from "../linux/clock.ts";
+import { FileVersion } from "../linux/file-version.ts";
 import { bootId } from "../linux/process.ts";
 import { readCheckedFile, readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
 import type { Moment } from "../vocabulary/moment.ts";
@@ -86,10 +86,9 @@ export function ordersInForce(
   return inForceAt(withoutOrders(overrides, new Set(readRecorded(stateDirectory)?.ended)), now);
 }
 
-/** Changes whenever a file in the folder is replaced. Cheap: the kernel has the folder in memory. */
-export function overridesVersion(stateDirectory: string): string {
-  const folder = statSync(join(stateDirectory, OVERRIDES_FOLDER), { bigint: true, throwIfNoEntry: false });
-  return folder === undefined ? "" : `${folder.dev}:${folder.ino}:${folder.mtimeNs}`;
+/** It changes whenever a file in the folder is replaced. Cheap: the kernel has the folder in memory. */
+export function overridesVersion(stateDirectory: string): FileVersion {
+  return new FileVersion(join(stateDirectory, OVERRIDES_FOLDER));
 }
 
 const ownBoot = bootId();

@@ -9,6 +9,11 @@ import { SENDMAIL } from "../report/sendmail-path.ts";
 /** The programs that sendmail starts to deliver a mail: of Exim, Postfix and nullmailer. */
 const helpers = ["/usr/sbin/exim4", "/usr/sbin/postdrop", "/usr/sbin/nullmailer-queue"];
 
+/** The paths of the programs that may run to deliver a mail of the reporter. */
+export function mailPrograms(): readonly string[] {
+  return [SENDMAIL, resolved(SENDMAIL), ...helpers];
+}
+
 /**
  * The trees of a mail that the reporter sends, as baseline entries in treewarden's own scope, below its program. They
  * are incomplete, because the parents of treewarden differ from host to host.

@@ -38,6 +38,8 @@ const savedState = v.object({
   run: v.string(),
   /** Checked by `restoreForest`. */
   forest: v.unknown(),
+  /** The `Sensor.mark` up to which the forest has all events; absent if its source has none. */
+  mark: v.optional(v.string()),
   /** Trees that were reported as new. */
   trees: v.pipe(v.array(v.string()), v.readonly()),
   /** Contents that were reported as changed. */

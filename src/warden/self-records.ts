@@ -26,7 +26,7 @@ interface Repeated {
 export class SelfRecords {
   private readonly inputs: SelfRecordsInputs;
   private readonly repeated = new Map<string, Repeated>();
-  /** What was not recorded because there were too many kinds. */
+  /** What was not recorded because there were too many kinds, or it came too fast. */
   private omitted = 0;
 
   constructor(inputs: SelfRecordsInputs) {
@@ -46,9 +46,12 @@ export class SelfRecords {
       return;
     }
     this.repeated.set(key, { event, details, count: 0, dueAt: this.inputs.now() + INTERVAL_NS });
-    const omitted = this.omitted === 0 ? {} : { "self.omitted": this.omitted };
-    this.omitted = 0;
-    this.inputs.record(event, { ...details, ...first, ...omitted, "self.count": 1 });
+    this.record(event, { ...details, ...first, "self.count": 1 });
+  }
+
+  /** Takes note of what could not be told apart; the next record has its number. */
+  omit(count: number): void {
+    this.omitted += count;
   }
 
   /** Nanoseconds until `work` has something to record; undefined if there is nothing. */
@@ -69,7 +72,7 @@ export class SelfRecords {
       const { event, details, count } = repeated;
       repeated.count = 0;
       repeated.dueAt = now + INTERVAL_NS;
-      this.inputs.record(event, { ...details, "self.count": count });
+      this.record(event, { ...details, "self.count": count });
     }
   }
 
@@ -77,5 +80,11 @@ export class SelfRecords {
   flush(): void {
     for (const repeated of this.repeated.values()) repeated.dueAt = Number.NEGATIVE_INFINITY;
     this.work(this.inputs.now());
+  }
+
+  private record(event: ChangeName, details: EventRecord): void {
+    const omitted = this.omitted === 0 ? {} : { "self.omitted": this.omitted };
+    this.omitted = 0;
+    this.inputs.record(event, { ...details, ...omitted });
   }
 }

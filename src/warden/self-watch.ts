@@ -93,7 +93,13 @@ export class SelfWatch {
       this.names.set(pid, name);
     }
     for (const pid of this.names.keys()) if (this.names.size > NAMES) this.names.delete(pid);
-    this.inputs.source.watchSignals(Object.values(pids), (signal) => this.onSignal(signal));
+    this.inputs.source.watchSignals(Object.values(pids), {
+      signal: (signal) => this.onSignal(signal),
+      lost: (count) => {
+        this.inputs.totals.counter("selfEvents", { event: "self.signaled" }).add(count);
+        this.records.omit(count);
+      },
+    });
   }
 
   /** A process was started again; `ended`: how the one before has ended. */

@@ -1,6 +1,7 @@
 // Feeds events into the forest and derives trees from it, for both the warden and `trace`.
-import { kernelThread } from "../fingerprint/identify.ts";
+
 import type { Runnable } from "../fingerprint/runnable.ts";
+import { programNames } from "../fingerprint/title.ts";
 import { type Tree, treeOf } from "../fingerprint/tree.ts";
 import { type Differences, Forest, type Remembered } from "../forest/forest.ts";
 import { restoreSnapshot } from "../forest/forest-snapshot.ts";
@@ -49,6 +50,8 @@ export interface TrackerListener {
   onFork(child: Process): void;
   onExec(exec: Execution): void;
   onExit(process: Process, tree: Tree, event: ExitEvent): void;
+  /** A scan has shown that a process has ended, whose exit was lost. Absent where nothing is kept of processes. */
+  onMissedExit?(process: Process): void;
   onNetwork(activity: NetworkActivity): void;
   onClose(event: CloseEvent): void;
   onLoss(event: LossEvent): void;
@@ -92,9 +95,8 @@ export class Tracker {
     };
     this.lastEvent = totals.gauge("lastEvent", {});
     this.forest = new Forest({
-      identify: inputs.identify,
-      kernelProgram: kernelThread,
-      missedExit: (process) => this.ended(process, undefined),
+      ...programNames(inputs.identify),
+      missedExit: (process) => this.missedExit(process),
     });
     this.forest.suspendedNs = inputs.suspendedNs;
   }
@@ -163,7 +165,7 @@ export class Tracker {
     remembered?: ReadonlyMap<number, Remembered>,
   ): Steps<Differences> {
     const differences = this.forest.reconcile(scan, time, remembered);
-    for (const process of differences.ended) this.ended(process, undefined);
+    for (const process of differences.ended) this.missedExit(process);
     for (const { process } of differences.found) this.started(process);
     const found = differences.found.filter(({ process }) => isNew(process, remembered));
     const programs = [...found, ...differences.changed].map(({ process, facts }) => ({
@@ -191,7 +193,7 @@ export class Tracker {
     execed: number | undefined,
   ): Differences {
     const differences = this.forest.reconcile(scan, time, remembered);
-    for (const process of differences.ended) this.ended(process, undefined);
+    for (const process of differences.ended) this.missedExit(process);
     for (const { process } of differences.found) this.started(process);
     for (const { process, facts } of differences.found)
       if (process.pid !== execed && isNew(process, remembered)) this.runs(process, facts, "procfs", time);
@@ -201,14 +203,40 @@ export class Tracker {
   /** Fills the empty forest with what another warden has left, see `snapshotForest`. Throws if it is inconsistent. */
   restore(snapshot: string, decode: (program: unknown) => Runnable): void {
     restoreSnapshot(this.forest, snapshot, decode);
+    this.countRestored();
+  }
+
+  /** To be called when the forest was filled without events. */
+  countRestored(): void {
     for (const process of this.forest.processes()) this.started(process);
+  }
+
+  /** Applies an event that another warden has handled: it changes the forest, and is neither counted nor judged again. */
+  repeat(event: ProcessEvent): void {
+    this.lastEventTime = event.time;
+    if (event.kind === "fork") {
+      const child = this.forest.fork(event);
+      if (child !== undefined) this.started(child);
+    } else if (event.kind === "exec") {
+      const process = this.forest.exec(event);
+      if (process !== undefined) this.count(process, treeOf(process.lineage));
+    } else if (event.kind === "user") this.forest.user(event);
+    else if (event.kind === "exit") {
+      const process = this.forest.exit(event);
+      if (process !== undefined) this.ended(process, undefined);
+    }
   }
 
   /** Ends the processes that a scan did not find and for which no exit event has arrived since. */
   forget(missing: readonly Process[]): readonly Process[] {
     const forgotten = this.forest.forget(missing);
-    for (const process of forgotten) this.ended(process, undefined);
+    for (const process of forgotten) this.missedExit(process);
     return forgotten;
+  }
+
+  private missedExit(process: Process): void {
+    this.ended(process, undefined);
+    this.listener.onMissedExit?.(process);
   }
 
   private runs(
@@ -219,9 +247,10 @@ export class Tracker {
     event?: ExecEvent,
   ): void {
     const tree = treeOf(process.lineage);
+    // First what may have to be killed, then the metrics.
+    this.listener.onExec({ process, facts, tree, source, time, event });
     this.count(process, tree);
     if (source !== "procfs") this.countAttribution(process, facts);
-    this.listener.onExec({ process, facts, tree, source, time, event });
   }
 
   private started(process: Process): void {

@@ -8,9 +8,17 @@ import type { Tree } from "../fingerprint/tree.ts";
 import type { Process } from "../forest/process.ts";
 import { unitOf } from "../linux/cgroup-names.ts";
 import { monotonicNow } from "../linux/clock.ts";
-import { type Decision, decide, decideAmong, namesContent, type Policy } from "../policy/policy.ts";
+import {
+  type Decision,
+  decide,
+  decideAmong,
+  decideAnew,
+  namesContent,
+  type Policy,
+} from "../policy/policy.ts";
 import type { RuleStates } from "../policy/rule-state.ts";
-import type { ExecSubject, Subject } from "../policy/subject.ts";
+import { actsOnTree } from "../policy/schema.ts";
+import { type ExecSubject, type Subject, withoutPath } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import type { Outbox } from "../report/outbox.ts";
 import { records, type Stamp } from "../report/records.ts";
@@ -19,7 +27,7 @@ import type { Totals } from "../report/totals.ts";
 import type { ChangedItem } from "../sensor/capture/items.ts";
 import type { ExecEvent, ExitEvent, LossEvent, ProcessFacts } from "../sensor/event.ts";
 import type { PodOfContainer } from "../vocabulary/pod.ts";
-import { allowed, type CarriedOut, reportedOnly } from "./carried-out.ts";
+import { allowed, type CarriedOut, mismatched, prevented, reportedOnly } from "./carried-out.ts";
 import type { ChangedRunnables } from "./changed-runnables.ts";
 import type { KnowableExec } from "./known-trees.ts";
 import type { AwaitingEvent, LateVerdicts } from "./late-verdicts.ts";
@@ -80,8 +88,12 @@ export interface VerdictInputs {
   readonly learnFrom: (exec: Execution, knowledge: Knowledge) => void;
   /** A loss was told: the warden plans a rescan. */
   readonly onLoss: () => void;
-  /** What was decided about an exec that is to be killed, unless its tree is known to be new. */
+  /** What was decided about an exec that is to be stopped or killed, unless its tree is known to be new. */
   readonly observed?: (decision: Decision) => void;
+  /** Whether the kernel acted at that time (ns, CLOCK_MONOTONIC) by the policy that is in force now. */
+  readonly wasInForce?: (time: number) => boolean;
+  /** The kernel has ended a program that the policy lets be. */
+  readonly onMismatch?: (exec: Execution, decision: Decision) => void;
   /** An exec was let be, and every one like it will be. */
   readonly settle: (event: ExecEvent, process: Process) => void;
 }
@@ -113,18 +125,17 @@ export class VerdictHandler implements Omit<TrackerListener, "onNetwork" | "onCl
     const { current: policy } = this.inputs.policy;
     const { enforcement } = this.inputs;
     const isKnown = knowledge.known === true;
-    let decision = decide(policy, subject, enforcement.states);
-    if (decision.armed && enforcement.mayAct && enforcement.refresh())
-      decision = decide(policy, subject, enforcement.states);
+    let decision = this.decide(subject, exec);
+    if (decision.armed && enforcement.mayAct && enforcement.refresh()) decision = this.decide(subject, exec);
     let { outcome, reason } = this.carryOut(exec, decision, isKnown);
     if (!isCarriedOut(outcome) && this.wasReported(policy, decision, subject, seen)) {
       changed = false;
-      decision = decide(policy, { ...subject, changed }, enforcement.states);
+      decision = this.decide({ ...subject, changed }, exec);
       ({ outcome, reason } = this.carryOut(exec, decision, isKnown));
     }
     if (seen !== undefined) this.captureContent(subject, changed, isPending(seen));
     this.count(decision, outcome, exec);
-    if (decision.action === "kill" && knowledge.known !== false) this.inputs.observed?.(decision);
+    if (actsOnTree(decision.action) && knowledge.known !== false) this.inputs.observed?.(decision);
     let wanted = seen;
     if (!exec.tree.unscored) {
       this.inputs.learnFrom(exec, knowledge);
@@ -144,7 +155,8 @@ export class VerdictHandler implements Omit<TrackerListener, "onNetwork" | "onCl
         "common",
       );
     }
-    if (decision.action !== "allow")
+    if (reason === "mismatch") this.inputs.onMismatch?.(exec, decision);
+    if (decision.action !== "allow" || outcome === "prevented")
       this.inputs.repeatedVerdicts.onVerdict({ subject, decision, outcome, reason, policy });
     if (!outbox.watched) return;
     if (this.inputs.load.shedsPlainEvents) outbox.shedBestEffort();
@@ -179,8 +191,16 @@ export class VerdictHandler implements Omit<TrackerListener, "onNetwork" | "onCl
     if (decision.action === "allow") return;
     const { outcome } = reportedOnly(decision);
     inputs.verdicts.countLate(decision, outcome);
-    if (decision.action === "kill" && knowledge.known !== false) inputs.observed?.(decision);
+    if (actsOnTree(decision.action) && knowledge.known !== false) inputs.observed?.(decision);
     inputs.repeatedVerdicts.onVerdict({ subject: late, decision, outcome, reason: "late", policy });
+  }
+
+  /** What the kernel has ended is judged as the kernel did it, which needs no path that can be reported. */
+  private decide(subject: ExecSubject, { event, facts }: Execution): Decision {
+    const { policy, enforcement } = this.inputs;
+    return event?.prevented === true && facts.executable === undefined
+      ? decideAnew(policy.current, withoutPath(subject), enforcement.states)
+      : decide(policy.current, subject, enforcement.states);
   }
 
   private captureContent(
@@ -243,7 +263,7 @@ export class VerdictHandler implements Omit<TrackerListener, "onNetwork" | "onCl
   private maySettle(decision: Decision, { runnable }: ExecSubject, seen: SeenState | undefined): boolean {
     if (!this.settling || (seen !== undefined && seen.path !== runnable.executable)) return false;
     if (!this.inputs.enforcement.mayAct) return true;
-    return decision.action !== "kill" && decision.undecided.length === 0;
+    return !actsOnTree(decision.action) && decision.undecided.length === 0;
   }
 
   /** Has the exec judged again once the answers have come for which its rules were undecided. */
@@ -261,11 +281,21 @@ export class VerdictHandler implements Omit<TrackerListener, "onNetwork" | "onCl
   }
 
   private carryOut(exec: Execution, decision: Decision, isKnown: boolean): CarriedOut {
+    if (exec.event?.prevented === true) return this.isMeant(exec, decision) ? prevented : mismatched;
     if (decision.action === "allow") return allowed;
     const isArmed = this.inputs.enforcement.mayAct && decision.armed;
     if (decision.action === "alert" || !isArmed) return reportedOnly(decision);
     const cause = { rule: `${decision.ruleset}/${decision.rule}`, realUid: exec.facts.realUid, isKnown };
-    return this.inputs.kills.kill(exec.process, cause, exec.time, observedExec(exec));
+    const act = decision.action === "stop" ? "stop" : "kill";
+    return this.inputs.kills[act](exec.process, cause, exec.time, observedExec(exec));
+  }
+
+  /** Whether the policy, too, would have ended a program that the kernel has ended. */
+  private isMeant({ process, facts, time }: Execution, { action, armed, undecided }: Decision): boolean {
+    if (action === "kill" && armed) return true;
+    if (this.inputs.wasInForce?.(time) === false) return true;
+    // What the kernel knew from its own record is not known here after a loss, or if the control group's path is too long.
+    return undecided.length > 0 && (process.lineage.uncertain || facts.cgroup === undefined);
   }
 
   private count(decision: Decision, outcome: Outcome, { time, event }: Execution): void {
@@ -295,7 +325,6 @@ export function execSubject(
 ): ExecSubject {
   const { process, facts } = exec;
   const { lineage, ancestry } = process;
-  const parent = ancestry === null ? undefined : { runnable: ancestry.program, uid: ancestry.uid };
   const wallTime = (exec.time + wallOffset) / 1e6;
   const containerId = facts.cgroup === undefined ? undefined : lineage.container;
   return {
@@ -309,7 +338,7 @@ export function execSubject(
     lineage,
     tree: exec.tree,
     parentPid: process.parentPid === 0 ? undefined : process.parentPid,
-    parent,
+    parent: ancestry ?? undefined,
     knowledge,
     containerId,
     unit: facts.cgroup === undefined ? undefined : unitOf(facts.cgroup),
@@ -348,9 +377,12 @@ export function imageFor(
   return (typeof container === "string" ? imageOf?.(container) : undefined) ?? undefined;
 }
 
+/** Outcomes with which the process was not signalled, and was not to be. */
+const onlyReported: ReadonlySet<Outcome> = new Set(["alerted", "would_stop", "would_kill", "allowed"]);
+
 /** Whether the process was, or should have been, signalled. */
 function isCarriedOut(outcome: Outcome): boolean {
-  return outcome !== "alerted" && outcome !== "would_kill" && outcome !== "allowed";
+  return !onlyReported.has(outcome);
 }
 
 /** Whether the examiner is still to answer. */

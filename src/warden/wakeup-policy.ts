@@ -1,10 +1,11 @@
 // Decides which execs the sensor must deliver at once. Only an event that may lead to a kill, or to
 // networks that the kernel must refuse the process, justifies a wake-up.
-import { defaultRulesetOf } from "../enforcement/arming.ts";
+
 import { DenialCompiler } from "../policy/denials.ts";
 import type { Policy } from "../policy/policy.ts";
+import { defaultRulesetOf } from "../policy/policy.ts";
 import { type RuleStates, ruleKey } from "../policy/rule-state.ts";
-import { DEFAULT_RULE } from "../policy/schema.ts";
+import { actsOnTree, DEFAULT_RULE } from "../policy/schema.ts";
 import type { WakeupPolicy } from "../sensor/event.ts";
 import { isCoveredBySettleKey, needsContent } from "../vocabulary/variables.ts";
 
@@ -26,12 +27,28 @@ export function wakeupPolicyOf(policy: Policy, states: RuleStates | undefined): 
   return promptestFirst.find((candidate) => needed.includes(candidate)) ?? "none";
 }
 
+/** Whether any rule may act. */
+export function isAnyArmed(states: RuleStates): boolean {
+  return [...states.values()].some(({ armed }) => armed !== false);
+}
+
+/** Whether anything may be stopped. */
+export function mayStop(policy: Policy, states: RuleStates): boolean {
+  const byDefault = { ruleset: defaultRulesetOf(policy), id: DEFAULT_RULE };
+  if (policy.defaults.exec === "stop" && mayRuleAct(states, byDefault)) return true;
+  return policy.rules.some((rule) => rule.action === "stop" && mayRuleAct(states, rule));
+}
+
+function mayRuleAct(states: RuleStates, rule: { readonly ruleset: string; readonly id: string }): boolean {
+  return (states.get(ruleKey(rule))?.armed ?? false) !== false;
+}
+
 function killWakeup(policy: Policy, states: RuleStates): WakeupPolicy {
   const mayAct = (rule: { readonly ruleset: string; readonly id: string }): boolean =>
-    (states.get(ruleKey(rule))?.armed ?? false) !== false;
+    mayRuleAct(states, rule);
   if (mayAct({ ruleset: defaultRulesetOf(policy), id: DEFAULT_RULE })) return "all";
   const rules = policy.rules.filter((rule) => rule.on.includes("exec"));
-  const lastKill = rules.findLastIndex((rule) => rule.action === "kill" && mayAct(rule));
+  const lastKill = rules.findLastIndex((rule) => actsOnTree(rule.action) && mayAct(rule));
   if (lastKill < 0) return "none";
   // An allow rule above a kill decides whether that is reached.
   const deciding = rules.slice(0, lastKill + 1).filter(({ action }) => action !== "alert");

@@ -10,7 +10,7 @@ import type { EventRecord } from "../report/event-record.ts";
 import type { EndReason } from "../sensor/capture/blocks.ts";
 import { type CaptureRedaction, CaptureWriter } from "../sensor/capture/capture-writer.ts";
 import type { CaptureHeader } from "../sensor/capture/header.ts";
-import type { ChangedItem, ContainerItem } from "../sensor/capture/items.ts";
+import type { ChangedItem, ContainerItem, PeerItem } from "../sensor/capture/items.ts";
 import type { ProcessEvent, ProcessFacts, ScannedProcess } from "../sensor/event.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
 import { withoutHosts } from "./capture-header.ts";
@@ -217,6 +217,11 @@ export class WardenCapture {
     this.active?.writer.add("changed", { kind: "changed", ...answer });
   }
 
+  /** What the warden judges by: name and knowledge of a peer, see PeerItem. */
+  peer(answer: Omit<PeerItem, "kind">): void {
+    this.active?.writer.add("peer", { kind: "peer", ...answer });
+  }
+
   /** The capture, if events are being captured. */
   private get active(): Recording | undefined {
     const { recording } = this;
@@ -299,9 +304,10 @@ export class WardenCapture {
       case "users":
         writer.renameUsers(userName);
         return;
-      // A replay sees these by the answers that events were judged with.
+      // A replay sees these by the answers that events were judged with; mounts change no verdict of user space.
       case "packages":
       case "container":
+      case "mounts":
         return;
     }
   }

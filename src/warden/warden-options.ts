@@ -86,6 +86,8 @@ export interface WardenOptions {
   readonly readSettings: () => Promise<SettingsResult>;
   /** Loads the policies of a configuration that was read again. */
   readonly loadingPolicy: (settings: ReadSettings) => Steps<PolicyResult>;
+  /** Has the supervisor keep nothing of the source of events, which has failed, so that the next warden opens a new one. */
+  readonly keepNothing: () => void;
   /** The warden's end of the socket pair to the reporter. */
   readonly reportFd: number;
   readonly controlFd: number;

@@ -3,13 +3,16 @@
 import { readlinkSync } from "node:fs";
 import { destinationOf } from "../baseline/destination.ts";
 import { wardenOrigin } from "../baseline/learned-seal.ts";
+import { PackagingTrees } from "../baseline/package-managers.ts";
 import { ProcessKiller } from "../enforcement/kill.ts";
 import { KillBudget } from "../enforcement/kill-budget.ts";
-import { ExaminerClient } from "../examiner/client.ts";
+import { StoppedTrees } from "../enforcement/stopped-trees.ts";
+import { ExaminerClient, IDS_PER_GENERATION } from "../examiner/client.ts";
 import { imageKey } from "../fingerprint/image-reference.ts";
 import { encodeRunnable } from "../fingerprint/saved-runnable.ts";
 import { treeOf } from "../fingerprint/tree.ts";
 import { snapshotForest } from "../forest/forest-snapshot.ts";
+import type { Process } from "../forest/process.ts";
 import {
   bootTimeMs,
   boottimeNow,
@@ -19,6 +22,7 @@ import {
   wallClockOffset,
 } from "../linux/clock.ts";
 import { Poll } from "../linux/epoll.ts";
+import { MountWatch } from "../linux/mounts.ts";
 import { readProcessCost } from "../linux/proc/cost.ts";
 import { bootId } from "../linux/process.ts";
 import { bootTicks } from "../linux/ticks.ts";
@@ -45,28 +49,36 @@ import { BaseList } from "./base-list.ts";
 import { captureHeader, captureRedaction } from "./capture-header.ts";
 import { ChainStore } from "./chain-store.ts";
 import { ChangedRunnables } from "./changed-runnables.ts";
+import { ClosedLineages } from "./closed-lineages.ts";
+import { closingTexts } from "./closing-text.ts";
 import { ConfirmedRules, readConfirmedRules } from "./confirmed-rules.ts";
 import { DenialsInForce } from "./denials-in-force.ts";
 import { EnforcementInForce } from "./enforcement-in-force.ts";
 import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
+import { Evidence } from "./evidence.ts";
+import { evidenceCopies } from "./evidence-copies.ts";
 import { FilesInForce } from "./files-in-force.ts";
 import { ForestStore } from "./forest-store.ts";
 import { Heartbeat } from "./heartbeat.ts";
+import { IdentifiedFiles } from "./identified-files.ts";
 import { kernelSignals } from "./kernel-signals.ts";
 import { type KnowableExec, KnownTrees } from "./known-trees.ts";
 import { LateVerdicts } from "./late-verdicts.ts";
 import { Learner } from "./learner.ts";
 import { LimitedKills } from "./limited-kills.ts";
+import { ListedFiles } from "./listed-files.ts";
 import { LoadShedding } from "./load-shedding.ts";
+import { MountChanges } from "./mount-changes.ts";
 import { NetworkHandler } from "./network-handler.ts";
 import { factsOf, processSubject } from "./network-subject.ts";
 import { NewTrees } from "./new-trees.ts";
 import { OverrideRecords } from "./override-records.ts";
 import { momentNow, overridesVersion, readOverrides, readRecorded, recordedPath } from "./overrides-store.ts";
 import { OwnCost } from "./own-cost.ts";
-import { ownMailTrees } from "./own-processes.ts";
+import { mailPrograms, ownMailTrees } from "./own-processes.ts";
 import { PolicyInForce } from "./policy-in-force.ts";
+import { PreventionLimit } from "./prevention-limit.ts";
 import { RecentExecs } from "./recent-execs.ts";
 import { ReportLink } from "./report-link.ts";
 import { Rescan } from "./rescan.ts";
@@ -76,10 +88,13 @@ import { rememberBoot, type SavedState } from "./saved-state.ts";
 import { SelfWatch } from "./self-watch.ts";
 import { SignedPolicies } from "./signed-policies.ts";
 import { SlicedWork } from "./sliced-work.ts";
+import { sparedProcesses } from "./spared-processes.ts";
+import { SparedSessions } from "./spared-sessions.ts";
+import { StoppedWatch } from "./stopped-watch.ts";
 import { Tracker } from "./tracker.ts";
 import { UnreadableProcesses } from "./unreadable-processes.ts";
 import { nameBudget, networkRecordBudget, UserBudget } from "./user-budget.ts";
-import { readUserNames } from "./user-names.ts";
+import { readRescueUser, readUserNames } from "./user-names.ts";
 import { contentKey, VerdictHandler } from "./verdict-handler.ts";
 import { VerdictTotals } from "./verdict-totals.ts";
 import { WardenCapture } from "./warden-capture.ts";
@@ -88,7 +103,7 @@ import { WardenRequests } from "./warden-requests.ts";
 import type { WardenStatus } from "./warden-status.ts";
 
 /** Tokens of the poll: which descriptor is ready. */
-export const pollTokens = { sensor: 1, control: 2, report: 3, examiner: 4, files: 5 } as const;
+export const pollTokens = { sensor: 1, control: 2, report: 3, examiner: 4, files: 5, mounts: 6 } as const;
 
 export type WardenParts = ReturnType<typeof buildWardenParts>;
 
@@ -154,6 +169,9 @@ export function buildWardenParts(
     for (const signal of signals) totals.gauge("outputDisabled", { signal }).set(1);
   const degradedReasons = totals.gauge("degradedReasons", {});
   const killBudgetRemaining = totals.gauge("killBudgetRemaining", {});
+  const preventMismatches = totals.counter("preventMismatches", {});
+  const preventedUnrecorded = totals.counter("preventedUnrecorded", {});
+  const closedProcesses = totals.gauge("closedProcesses", {});
   const journalHead = totals.gauge("journalHead", {});
   const chainStore = new ChainStore({
     stateDirectory,
@@ -190,6 +208,7 @@ export function buildWardenParts(
       knownTrees.publishInfo(totals);
       ownCost.measure();
       degradedReasons.set(degraded().length);
+      closedProcesses.set(closings.closedProcesses);
     },
   });
   const link = new ReportLink(poll, pollTokens.report, options.reportFd, outbox);
@@ -223,12 +242,13 @@ export function buildWardenParts(
     observed: () => observation.observedAt(monotonicNow()),
     now: () => Math.floor(realtimeNow() / 1e9),
   });
+  const orders = overridesVersion(stateDirectory);
   const enforcement = new EnforcementInForce({
     settings: config,
     policy,
     totals,
     read: () => readOverrides(stateDirectory),
-    version: () => overridesVersion(stateDirectory),
+    version: () => orders.current,
     moment: momentNow,
     confirmed,
     records: new OverrideRecords({
@@ -241,6 +261,8 @@ export function buildWardenParts(
     }),
     onProblems: (problems) =>
       recordChange("overrides.rejected", { "policy.severity": "high", "override.problems": problems }),
+    // What the kernel ends by itself must not go on by the orders before.
+    onRefreshed: () => applyEnforcement(),
   });
   const files = new FilesInForce(
     { stateDirectory, startConfig: options.startConfig, totals, writeFile, recordChange },
@@ -261,6 +283,7 @@ export function buildWardenParts(
   const load = new LoadShedding({ recordChange });
   const mayScore = (uid: number | undefined): boolean => names.take(uid, load.shedsScoring);
   const baseList = new BaseList({ stateDirectory, recordChange, writeFile, epoch, mayScore });
+  const scheduleClosings = (): void => work.add("closings", () => closings.applying());
   const examiner = new ExaminerClient(options.examinerFd, generation, {
     base: (base) => baseList.replace(base),
     examined: (path, examined) => learner.onExamined(path, examined),
@@ -274,6 +297,13 @@ export function buildWardenParts(
       if (seen !== undefined) changes.onAnswer(seen);
       late.answered(contentKey(question));
     },
+    evidence: (id, facts) => evidence.answered(id, facts),
+    listed: (patterns) => {
+      if (listed.onListed(patterns)) scheduleClosings();
+    },
+    opened: (pid, files) => {
+      if (identified.onOpened(pid, files, source.sensor.prevention)) scheduleClosings();
+    },
     preloadChanged: () => recordChange("preload.changed", {}),
   });
   const imageOf = (container: string): string | null | undefined => {
@@ -286,6 +316,7 @@ export function buildWardenParts(
   const knownTrees = new KnownTrees({
     stateDirectory,
     ofRoles: baselines,
+    listsPrograms: config.enforcement === "prevent",
     own: config.mail.to.length > 0 ? ownMailTrees() : [],
     recordChange,
     writeFile,
@@ -303,6 +334,7 @@ export function buildWardenParts(
     recordChange,
     origin: wardenOrigin(run, generation),
     reportLearned: (update) => outbox.learned(update),
+    unconfirmedTrees: () => outbox.unacknowledgedTrees,
     writeFile,
     now,
     look: (facts) => examiner.lookup(facts, realtimeNow() / 1e6, true),
@@ -370,6 +402,12 @@ export function buildWardenParts(
     },
     reload: (name) => reload.onRequest(name),
     status: () => status(),
+    stopped: { carryOut: (order) => stoppedWatch.carryOut(order) },
+    closedTexts: (pid) => {
+      const process = tracker.forest.get(pid);
+      const closing = process && closings.closingsOf(process);
+      return closing === undefined ? [] : closingTexts(closing);
+    },
     epoch: () => epoch.current,
   });
   /** Why what is in force is not what was asked for. */
@@ -385,12 +423,23 @@ export function buildWardenParts(
         ? []
         : [`the sensor ${source.replaced} failed, ${source.name} took over`]),
       ...(source.networkProblem === undefined ? [] : [source.networkProblem]),
+      ...(source.carryProblem === undefined ? [] : [source.carryProblem]),
       ...(denials.problem === undefined ? [] : [denials.problem]),
+      ...preventionProblem(),
+      ...(rescue.problem === undefined ? [] : [rescue.problem]),
       ...(chainStore.failure === undefined
         ? []
         : [`the end of the journal's chain could not be saved: ${chainStore.failure}`]),
       ...options.outputProblems.map(({ text }) => text),
     ];
+  };
+  const preventionProblem = (): readonly string[] => {
+    if (enforcement.enforcement !== "prevent") return [];
+    const { prevention, preventionProblem: why = `the source ${source.name} cannot prevent` } = source.sensor;
+    if (prevention === undefined) return [`${why}: programs are killed once they have begun`];
+    return [closings.problem, mounts?.problem, preventionLimit.problemAt(monotonicNow())].filter(
+      (problem) => problem !== undefined,
+    );
   };
   const status = (): WardenStatus => ({
     version,
@@ -418,6 +467,11 @@ export function buildWardenParts(
     lost: verdicts.lost,
     backlog: outbox.unacknowledged,
     killBudget: killer.budgetRemaining,
+    stopped: stoppedWatch.status(),
+    prevention:
+      enforcement.enforcement === "prevent" && source.sensor.prevention !== undefined
+        ? { ...closings.summary(), maxPerMinute: config.prevent.max_per_minute }
+        : null,
     epoch: epoch.current,
   });
 
@@ -442,13 +496,23 @@ export function buildWardenParts(
       onFork: (child) => {
         verdicts.onFork(child);
         denials.assign(child);
+        closings.onFork(child);
       },
       onExec: (exec) => {
-        recentExecs.add(exec);
         verdicts.onExec(exec);
+        recentExecs.add(exec);
         denials.assign(exec.process);
+        if (exec.event?.prevented === true) closings.onPrevented();
+        else closings.onProcess(exec.process);
       },
-      onExit: (process, tree, event) => verdicts.onExit(process, tree, event),
+      onExit: (process, tree, event) => {
+        killer.exited(process);
+        verdicts.onExit(process, tree, event);
+      },
+      onMissedExit: (process) => {
+        killer.exited(process);
+        source.sensor.exited?.(process.pid);
+      },
       onNetwork: (activity) => network.onNetwork(activity),
       onClose: (event) => network.onClose(event),
       onLoss: (event) => verdicts.onLoss(event),
@@ -459,6 +523,7 @@ export function buildWardenParts(
     run,
     bootId: boot.bootId,
     forest: tracker.forest,
+    mark: () => source.sensor.mark,
     newTrees,
     changes,
     reader,
@@ -466,12 +531,53 @@ export function buildWardenParts(
     onStartLearned: (pid, startTicks) => capture.processStart(pid, startTicks),
     recordChange,
   });
-  const killer = new ProcessKiller(
-    tracker.forest,
-    kernelSignals(reader, run),
-    new KillBudget(config.kill.max_per_minute),
-    { spareBefore: config.kill.spare_preexisting ? boot.firstStartTicks : 0 },
-  );
+  const signals = kernelSignals(reader, run, () => source.sensor.condemned);
+  const spareBefore = config.kill.spare_preexisting ? boot.firstStartTicks : 0;
+  const executable = readlinkSync("/proc/self/exe");
+  const isSpared = sparedProcesses({
+    forest: tracker.forest,
+    executable,
+    mailPrograms: mailPrograms(),
+    isOwnProcess: signals.isOwnProcess,
+  });
+  const rescue = readRescueUser(config);
+  const sparedSessions = new SparedSessions(rescue.uid);
+  const stopped = new StoppedTrees();
+  source.hasCondemned = () => stopped.size > 0;
+  const evidence = new Evidence({
+    timeLimitNs: config.evidence.timeout_seconds * 1e9,
+    bytesPerDay: config.evidence.max_megabytes_per_day * 1e6,
+    killer: () => killer,
+    stopped,
+    ask: (...question) => examiner.askEvidence(...question),
+    copies: evidenceCopies(config, generation, (...job) => fileWriter.doLater(...job), recordChange),
+    bootTimeMs: boot.bootTimeMs,
+    recordChange,
+    refused: totals.counter("evidenceRefused", {}),
+    now: monotonicNow,
+    startTicks: (pid) => reader.startTicks(pid),
+    idsAfter: generation * IDS_PER_GENERATION,
+  });
+  const budget = new KillBudget(config.kill.max_per_minute);
+  const killer = new ProcessKiller(tracker.forest, signals, budget, stopped, {
+    spareBefore,
+    isInSparedSession: (process) => sparedSessions.includes(process),
+    evidence: config.evidence.enabled ? evidence : undefined,
+  });
+  const stoppedWatch = new StoppedWatch({
+    stateDirectory,
+    bootId: boot.bootId,
+    bootTimeMs: boot.bootTimeMs,
+    forest: tracker.forest,
+    stopped,
+    killer,
+    reader,
+    condemned: () => source.sensor.condemned,
+    carrySignals: () => source.carrySignals("both"),
+    count: totals.gauge("stoppedTrees", {}),
+    recordChange,
+    writeFile,
+  });
   const ancestors = new AncestorRecords({
     forest: tracker.forest,
     reader,
@@ -519,6 +625,8 @@ export function buildWardenParts(
     wallOffset: () => verdicts.wallOffset,
     isReported: (kind) => source.watchedNetwork.isReported(kind),
     budget: new UserBudget({ ...networkRecordBudget, now: monotonicNow }),
+    isSpared,
+    judgedPeer: (peer) => capture.peer(peer),
     hostNameOf: (address) => hosts.names.get(address) ?? null,
     knowPeer: (process, { transport, peerAddress, peerPort }) => {
       const isLearned = source.watchedNetwork.settings.learn_destinations;
@@ -530,21 +638,85 @@ export function buildWardenParts(
       return isKnown;
     },
   });
+  /** A process between two execs. */
+  const subjectOf = (process: Process) => {
+    const time = monotonicNow();
+    const facts = factsOf(process, undefined);
+    const tree = treeOf(process.lineage);
+    const knowledge = judging.knowledgeOf({ process, facts, tree, time });
+    const running = { process, tree, source: source.name, time, facts };
+    return processSubject(running, verdicts.wallOffset, judging, knowledge);
+  };
   const denials = new DenialsInForce({
     policy: policyInForce,
     enforcement,
     epoch,
     processes: () => tracker.forest.processes(),
+    above: (process) => tracker.forest.liveAncestors(process),
     kernel: () => source.sensor.denials,
-    subjectOf: (process) => {
-      const time = monotonicNow();
-      const facts = factsOf(process, undefined);
-      const tree = treeOf(process.lineage);
-      const knowledge = judging.knowledgeOf({ process, facts, tree, time });
-      const running = { process, tree, source: source.name, time, facts };
-      return processSubject(running, verdicts.wallOffset, judging, knowledge);
-    },
+    isSpared,
+    subjectOf,
   });
+  const packaging = new PackagingTrees();
+  const isOpen = (process: Process): boolean | "own" => {
+    if (isSpared(process) || sparedSessions.includes(process)) return true;
+    if (packaging.includes(process.lineage)) return true;
+    return process.startTicks < spareBefore ? "own" : false;
+  };
+  const identified = new IdentifiedFiles({
+    ask: (paths) => examiner.opened.ask(paths),
+    now: () => BigInt(Math.floor(realtimeNow())),
+  });
+  const listed = new ListedFiles({
+    ask: (patterns) => examiner.listed.ask(patterns),
+    now: () => BigInt(Math.floor(realtimeNow())),
+  });
+  const preventionLimit = new PreventionLimit({
+    recordChange,
+    limited: totals.counter("preventLimited", {}),
+  });
+  const closings = new ClosedLineages({
+    policy: policyInForce,
+    enforcement,
+    epoch,
+    processes: () => tracker.forest.processes(),
+    kernel: () => source.sensor.prevention,
+    subjectOf,
+    closing: () => ({
+      identify: (facts) => baseList.identify(facts),
+      knowledgeOf: (lineage, { subject: { facts } }) => {
+        const process = { lineage };
+        return judging.knowledgeOf({ process, facts, tree: treeOf(lineage), time: monotonicNow() });
+      },
+      scopeOf: (lineage, { subject: { facts } }) => {
+        const scope = knownTrees.scopeOf(lineage, facts);
+        return scope === "pending" ? undefined : scope;
+      },
+      programs: knownTrees.programsBelow,
+    }),
+    files: identified,
+    listed,
+    isOpen,
+    schedule: scheduleClosings,
+    scheduleNew: () => work.add("new closings", () => closings.judgingNew()),
+    isAlive: (process) => tracker.forest.get(process.pid) === process,
+    limit: preventionLimit,
+    onUnrecorded: (count) => preventedUnrecorded.add(count),
+  });
+  const mounts =
+    config.enforcement === "prevent"
+      ? new MountChanges({
+          open: () => new MountWatch(),
+          poll,
+          token: pollTokens.mounts,
+          now: monotonicNow,
+          onChanges: (mountPoints) => {
+            const isOther = identified.forgetBelow(mountPoints);
+            if (listed.forgetBelow(mountPoints) || isOther) epoch.raise("mounts");
+          },
+        })
+      : undefined;
+  epoch.onRaise((_, reason) => closings.onEpoch(reason));
   epoch.onRaise(() => work.add("denials", () => denials.applying()));
   const verdicts = new VerdictHandler({
     ...judging,
@@ -566,6 +738,18 @@ export function buildWardenParts(
     },
     isLearning: () => learner.isLearning,
     windowOf: (subject) => knownTrees.windowOf(subject),
+    wasInForce: (time) => closings.wasInForce(time),
+    onMismatch: ({ process, facts }, { rule, ruleset }) => {
+      preventMismatches.add(1);
+      closings.onMismatch(process, facts.executable);
+      recordChange("prevention.mismatch", {
+        "policy.severity": "high",
+        "process.pid": process.pid,
+        ...(facts.executable === undefined ? {} : { "process.executable.path": facts.executable }),
+        "security_rule.name": rule,
+        "security_rule.ruleset.name": ruleset,
+      });
+    },
     learnFrom: (exec, knowledge) => learner.onExec(exec, knowledge),
     settle: (event, process) => {
       if (denials.isInherited(process)) source.settle(event);
@@ -579,17 +763,19 @@ export function buildWardenParts(
     files: files.watched,
     now: monotonicNow,
     wallNow: realtimeNow,
-    executable: readlinkSync("/proc/self/exe"),
+    executable,
   });
   return {
     applyEnforcement,
     capture,
     changes,
+    closings,
     confirmed,
     denials,
     enforcement,
     degraded,
     epoch,
+    evidence,
     examiner,
     files,
     /** Set by the loop when it begins to judge: from then on nothing may wait for the disk. */
@@ -599,10 +785,13 @@ export function buildWardenParts(
     chainStore,
     heartbeat,
     hosts,
+    killer,
     knownTrees,
     late,
     learner,
     link,
+    /** undefined: nothing is prevented. */
+    mounts,
     observation,
     outbox,
     ownCost,
@@ -617,6 +806,7 @@ export function buildWardenParts(
     selfWatch,
     signedPolicies,
     source,
+    stoppedWatch,
     totals,
     tracker,
     users,

@@ -14,10 +14,12 @@ import {
 } from "../baseline/warden-request.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { OPEN_TO_OTHERS, ROOT_UID, readCheckedFileOrNothing, stateFile } from "../linux/root-file.ts";
+import type { Steps } from "../vocabulary/steps.ts";
 import { type WriteFile, writeNow } from "./atomic-file-writer.ts";
 import type { KnownTrees } from "./known-trees.ts";
 import type { Learner } from "./learner.ts";
 import type { SlicedWork } from "./sliced-work.ts";
+import type { StoppedWatch } from "./stopped-watch.ts";
 import { formatWardenAnswer, type WardenAnswer } from "./warden-answer.ts";
 import type { WardenCapture } from "./warden-capture.ts";
 import type { WardenStatus } from "./warden-status.ts";
@@ -37,6 +39,9 @@ export interface WardenRequestsInputs {
   /** Begins to read configuration and policies again; the request of this name is answered later. */
   readonly reload: (name: string) => void;
   readonly status: () => WardenStatus;
+  /** What a process may execute, in words; empty where nothing is prevented. */
+  readonly closedTexts: (pid: number) => readonly string[];
+  readonly stopped: Pick<StoppedWatch, "carryOut">;
   /** The number of the current epoch. */
   readonly epoch: () => number;
 }
@@ -70,10 +75,10 @@ export class WardenRequests {
         learner.stop();
         break;
       case "reload-baseline":
-        work.add("baseline", () => knownTrees.reloading());
+        work.add(`baseline ${name}`, () => this.reloadingBaseline(name));
         break;
       case "reload-overrides":
-        this.answer(name, { problems: reloadOverrides() });
+        this.answerAfterWork(name, { problems: reloadOverrides() });
         break;
       case "reload":
         this.inputs.reload(name);
@@ -81,11 +86,21 @@ export class WardenRequests {
       case "reload-changes":
         // First, so that what a change has collected is on its way when the command gets its answer.
         learner.reportAll();
-        this.answer(name, { problems: knownTrees.reloadExclusions() });
+        this.answerAfterWork(name, { problems: knownTrees.reloadExclusions() });
+        break;
+      case "closed":
+        this.answer(name, { notes: [...this.inputs.closedTexts(request.pid)] });
         break;
       case "status":
         this.answer(name, { status: this.inputs.status() });
         break;
+      case "release":
+      case "kill": {
+        const { problem, count } = this.inputs.stopped.carryOut(request);
+        const what = `${request.kind === "kill" ? "killed" : "released"} ${count} ${count === 1 ? "process" : "processes"}`;
+        this.answer(name, problem === undefined ? { notes: [what] } : { problems: [problem] });
+        break;
+      }
       case "record":
         capture.start(request.pipe, request.redact, monotonicNow());
         break;
@@ -95,9 +110,24 @@ export class WardenRequests {
     }
   }
 
+  private *reloadingBaseline(name: string): Steps<void> {
+    const problems = yield* this.inputs.knownTrees.reloading();
+    this.answerAfterWork(name, { problems });
+  }
+
   /** Leaves a request of this name for the next warden, which has the rights to carry it out. */
   handOver(name: string, request: WardenRequest): void {
     writeNow(join(this.folder, name), formatWardenRequest(request), () => undefined);
+  }
+
+  /** Answers once the kernel has what follows from the change. */
+  answerAfterWork(name: string, answer: Partial<Omit<WardenAnswer, "epoch">>): void {
+    this.inputs.work.add(`answer ${name}`, () => this.answering(name, answer));
+  }
+
+  private *answering(name: string, answer: Partial<Omit<WardenAnswer, "epoch">>): Steps<void> {
+    this.answer(name, answer);
+    yield;
   }
 
   /** Answers a request. An answer that cannot be written is none: the command says so after a while. */

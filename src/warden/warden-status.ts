@@ -45,6 +45,28 @@ export const wardenStatus = v.strictObject({
   /** Records that the journal has not confirmed. */
   backlog: number,
   killBudget: number,
+  /** Trees that stand still. `pid`: of one of its live processes; `root`: of the one whose verdict it was. */
+  stopped: v.array(
+    v.strictObject({
+      pid: number,
+      root: number,
+      rule: text,
+      since: seconds,
+      processes: number,
+      continued: number,
+    }),
+  ),
+  /** What the kernel prevents; null: nothing, because it was not asked for or the sensor cannot. */
+  prevention: v.nullable(
+    v.strictObject({
+      /** Processes that are closed. */
+      closed: number,
+      /** By program and rule, those with the most processes first; not all of them if they are many. */
+      programs: v.array(v.strictObject({ path: text, rule: text, processes: number })),
+      /** Different programs that it ends in a minute. */
+      maxPerMinute: number,
+    }),
+  ),
   epoch: number,
 });
 export type WardenStatus = Readonly<v.InferOutput<typeof wardenStatus>>;

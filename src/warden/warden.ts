@@ -1,6 +1,7 @@
 // The warden's loop: polls the sensor, the supervisor, the reporter and the examiner, and passes what arrives to the
 // parts. Until its shutdown it waits neither for the disk nor for another process.
 import { requestName } from "../baseline/warden-request.ts";
+import { isStronger } from "../enforcement/strength.ts";
 import { decodeRunnable, encodeRunnable } from "../fingerprint/saved-runnable.ts";
 import { snapshotForest } from "../forest/forest-snapshot.ts";
 import type { RestoredForest } from "../forest/saved-forest.ts";
@@ -41,8 +42,8 @@ const LEARNED_INTERVAL_NS = 2e9;
 const LONGEST_WAIT_S = 86_400;
 /** Maximum characters of a stack trace in a record. */
 const FAULT_LENGTH = 2_000;
-/** The source is drained 8 times after a scan, which empties even a full buffer. */
-const DRAINS_AFTER_SCAN = 8;
+/** Draining the source 8 times empties even a full buffer. */
+const MOST_DRAINS = 8;
 /** For 2 s (in ns) events are judged during the first scan. A flood of them must not put off the loop for longer. */
 const PATIENT_SCAN_NS = 2e9;
 /** How long a shutdown waits for the reporter to receive the remaining records. */
@@ -129,6 +130,8 @@ class Warden {
       emit: (event) => this.handleEvent(event),
       onTruncated: () => parts.recordChange("sensor.listeners_truncated", { "sensor.source": source.name }),
     });
+    // Before the first scan, events are left to that.
+    parts.denials.catchUp = () => parts.loop.hasBegun && this.catchUp();
     parts.reload.onRequest = (name) => {
       this.reloadRequests.push(name);
       this.isReloadDue = true;
@@ -144,15 +147,17 @@ class Warden {
     requests.handle();
     work.finish();
     if (!this.succeed()) this.initialScan(saved);
-    this.applyDenials();
+    this.parts.stoppedWatch.restore();
+    this.applyToKernel();
     // The previous warden may have ended before it reported the trees that it had collected.
     if (learner.isLearning) this.learnRunningProcesses();
   }
 
-  /** Has the kernel deny what rules deny, from the next turns of the loop on. */
-  private applyDenials(): void {
-    const { work, denials } = this.parts;
+  /** Has the kernel deny and prevent by the rules, from the next turns of the loop on. */
+  private applyToKernel(): void {
+    const { work, denials, closings } = this.parts;
     work.add("denials", () => denials.applying());
+    work.add("closings", () => closings.applying());
   }
 
   async run(): Promise<void> {
@@ -190,6 +195,7 @@ class Warden {
     } finally {
       source[Symbol.dispose]();
     }
+    if (this.fault !== undefined) this.options.keepNothing();
     await this.shutdown();
     if (this.fault !== undefined) throw this.fault;
   }
@@ -215,6 +221,7 @@ class Warden {
       for (const order of this.options.readOrders()) this.handleOrder(order);
     else if (token === pollTokens.examiner) this.receiveFromExaminer();
     else if (token === pollTokens.files) this.parts.selfWatch.onFiles();
+    else if (token === pollTokens.mounts) this.parts.mounts?.onEvent();
     else {
       link.receive(() => this.health());
       source.watch(outbox.watched);
@@ -230,19 +237,32 @@ class Warden {
     const { forest } = tracker;
     const wallOffset = wallClockOffset();
     const suspended = suspendedFor();
-    if (Math.abs(wallOffset - verdicts.wallOffset) >= CLOCK_STEP_NS) verdicts.wallOffset = wallOffset;
+    if (Math.abs(wallOffset - verdicts.wallOffset) >= CLOCK_STEP_NS) {
+      verdicts.wallOffset = wallOffset;
+      this.parts.closings.onClock(wallOffset);
+    }
     if (Math.abs(suspended - forest.suspendedNs) >= CLOCK_STEP_NS) forest.suspendedNs = suspended;
     capture.clock(verdicts.wallOffset, forest.suspendedNs);
   }
 
   private drain(): void {
     this.updateClocks();
-    this.parts.forestStore.changed();
+    const { forestStore, source, link } = this.parts;
+    forestStore.changed();
     try {
-      this.parts.source.drain((event) => this.handleEvent(event));
+      // What is reported of these events is sent before another warden could no longer get them.
+      source.drain(
+        (event) => this.handleEvent(event),
+        () => link.flush(),
+      );
     } catch (error) {
       this.switchSensor(error);
     }
+  }
+
+  /** Drains until no event from before is left. */
+  private catchUp(): void {
+    for (let i = 0; i < MOST_DRAINS; i += 1) this.drain();
   }
 
   /** An exception here is a bug of treewarden. It is reported, and the loop continues with the next event. */
@@ -328,11 +348,13 @@ class Warden {
   private switchSensor(failure: unknown): void {
     const { verdicts, tracker, source, policyInForce, enforcement, capture, recordChange } = this.parts;
     recordChange("sensor.failed", { "sensor.source": source.name, "error.message": String(failure) });
+    this.options.keepNothing();
     try {
       const failed = source.replace(failure);
       this.watchingEpoch = undefined;
       verdicts.settling = source.applyPolicy(policyInForce.current, enforcement);
-      this.applyDenials();
+      this.parts.stoppedWatch.sensorReplaced();
+      this.applyToKernel();
       recordChange("sensor.switched", { "sensor.source": source.name, "sensor.reason": source.why });
       this.warnAboutPolicy();
       const time = monotonicNow();
@@ -459,8 +481,8 @@ class Warden {
     }
     const { config, origin } = read.settings;
     const later = files.laterSettings(config);
-    if (config.enforcement !== "observe" && this.options.config.enforcement === "observe") {
-      // The next warden gets the rights to act, begins with what is kept, and answers.
+    if (isStronger(config.enforcement, this.options.config.enforcement)) {
+      // The next warden gets the rights and the sensor to act, begins with what is kept, and answers.
       files.accept(result.lastGood, true);
       this.parts.observation.apply(result.policy, monotonicNow());
       confirmed.apply(result.policy, config, writeNow);
@@ -495,7 +517,7 @@ class Warden {
     });
     this.warnAboutPolicy();
     const notes = later.map((name) => `${name} is in force from the next start on`);
-    for (const name of requests) this.parts.requests.answer(name, { notes });
+    for (const name of requests) this.parts.requests.answerAfterWork(name, { notes });
     if (hasRightsToSpare) this.replaceBySuccessor();
   }
 
@@ -530,9 +552,10 @@ class Warden {
   private initialScan(saved: SavedState | undefined): void {
     const { forestStore, tracker, reader, source, learner } = this.parts;
     const time = monotonicNow();
-    const restored = forestStore.restore(saved);
+    const isContinued = saved !== undefined && this.continueForest(saved);
+    const restored = isContinued ? undefined : forestStore.restore(saved);
     const remembered = restored?.processes;
-    const isRestart = saved?.run === this.options.run;
+    const isRestart = !isContinued && saved?.run === this.options.run;
     const scan = new FirstScan({ reader, tracker, remembered, isRestart, time });
     this.firstScan = scan;
     const drain = (): void => {
@@ -545,7 +568,24 @@ class Warden {
     while (!doSlice(steps)) drain();
     this.firstScan = undefined;
     restored?.release();
-    if (isRestart) this.countRestart(remembered, scan.found, time);
+    if (isRestart && source.sensor.isContinued !== true) this.countRestart(remembered, scan.found, time);
+  }
+
+  /**
+   * Makes the forest what it was when the warden before this one ended: what that has saved, and the events that it has
+   * handled since then, which the kernel still has. False if they are not all there; then nothing was done.
+   */
+  private continueForest(saved: SavedState): boolean {
+    const { source, forestStore, tracker } = this.parts;
+    if (saved.run !== this.options.run || saved.mark === undefined) return false;
+    const repeat = source.sensor.since?.(saved.mark);
+    if (repeat === undefined) return false;
+    const isRestored = forestStore.restoreWhole(saved);
+    if (isRestored) tracker.countRestored();
+    repeat((event) => {
+      if (isRestored) tracker.repeat(event);
+    });
+    return isRestored;
   }
 
   /**
@@ -587,8 +627,7 @@ class Warden {
     const differences = tracker.reconcile(processes, time);
     capture.scan(processes, time);
     if (scan.isRepair) rescan.done(time, monotonicNow());
-    // Until no event from before the scan is left.
-    for (let i = 0; i < DRAINS_AFTER_SCAN; i += 1) this.drain();
+    this.catchUp();
     const forgotten = tracker.forget(differences.missing);
     capture.scanEnd();
     if (tracker.forest.lossTime === undefined) {
@@ -640,7 +679,12 @@ class Warden {
     wakeIn(enforcement.dueIn());
     wakeIn(late.dueIn(now));
     wakeIn(heartbeat.dueIn(now));
+    wakeIn(this.parts.mounts?.dueIn(now));
+    wakeIn(this.parts.closings.dueIn(now));
+    wakeIn(this.parts.denials.dueIn(now));
     wakeIn(this.parts.selfWatch.dueIn(now));
+    wakeIn(this.parts.stoppedWatch.dueIn(now));
+    wakeIn(this.parts.evidence.dueIn(now));
     wakeIn(this.listeners.dueIn(now));
     wakeIn(examiner.contents.dueIn(now));
     wakeIn(this.collection.dueIn(now));
@@ -670,9 +714,15 @@ class Warden {
     if (this.successorBy !== undefined && now >= this.successorBy) this.isStopping = true;
     enforcement.work();
     this.parts.applyEnforcement();
+    this.parts.evidence.expire(now);
+    this.parts.stoppedWatch.work(now);
+    this.parts.source.sweep(this.parts.killer.isSweeping(now));
     examiner.contents.giveUp(now);
     late.expire(now);
     heartbeat.work(now);
+    this.parts.mounts?.work(now);
+    this.parts.closings.work(now);
+    this.parts.denials.work(now);
     const tampering = this.parts.selfWatch.work(now);
     // The next warden begins with a new sensor, and scans.
     if (tampering !== undefined) this.fail(new Error(tampering));
@@ -707,6 +757,7 @@ class Warden {
       capture,
       repeatedVerdicts,
     } = this.parts;
+    this.parts.evidence.endAll();
     // Before the capture ends and the verdicts are flushed: both get these.
     this.parts.late.endAll();
     capture.shutdown();

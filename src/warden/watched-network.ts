@@ -2,8 +2,8 @@
 import type { Config } from "../config/config.ts";
 import type { Policy } from "../policy/policy.ts";
 import { type NetworkKind, networkKinds } from "../sensor/event.ts";
-import { networkFilters, watchedKinds } from "../sensor/network/filters.ts";
-import type { NetworkWatch } from "../sensor/network/watch.ts";
+import { watchedKinds } from "../sensor/network/filters.ts";
+import { type NetworkWatch, networkWatch } from "../sensor/network/watch.ts";
 
 export class WatchedNetwork {
   /** In force; another configuration may take its place. */
@@ -25,7 +25,7 @@ export class WatchedNetwork {
   wantedBy(policy: Policy): NetworkWatch | undefined {
     const { settings } = this;
     const kinds = watchedKinds(settings.watch, kindsJudgedBy(policy));
-    this.current = kinds.length === 0 ? undefined : { kinds, filters: networkFilters(settings) };
+    this.current = kinds.length === 0 ? undefined : networkWatch(kinds, settings);
     return this.current;
   }
 }

@@ -185,6 +185,17 @@ describe("accept", () => {
     });
   });
 
+  test("takes the others where trees were on their way when treewarden ended, and says how many are missing", () => {
+    collected(cron);
+    learning({ ...learned, trees: 3, unconfirmed: 2 });
+    expect(here(["accept"])).toMatchObject({
+      code: 0,
+      err: expect.stringContaining("2 trees were found shortly before treewarden ended"),
+    });
+    learning({ ...learned, trees: 4, unconfirmed: 2 });
+    expect(here(["accept"]).code).toBe(1);
+  });
+
   test.skipIf(!asRoot)("of another user than root cannot read the key, and says so", () => {
     collected(cron);
     learning(learned);

@@ -1,11 +1,13 @@
 // Learning while events are lost: whatever is learned has run exactly so. An intruder who makes the host lose events,
 // for example by a flood of forks, must not dig a hole into the baseline.
+
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { LearnedTree } from "../../src/baseline/learned.ts";
 import { Learning } from "../../src/baseline/learning.ts";
 import { startLearning } from "../../src/baseline/learning-state.ts";
-import { createIdentifier, kernelThread } from "../../src/fingerprint/identify.ts";
+import { createIdentifier } from "../../src/fingerprint/identify.ts";
+import { programNames } from "../../src/fingerprint/title.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import { Forest } from "../../src/forest/forest.ts";
 import type { Process } from "../../src/forest/process.ts";
@@ -20,7 +22,7 @@ const RESCAN_NS = 100e6;
 
 const identify = createIdentifier();
 function newForest(): Forest {
-  return new Forest({ identify, kernelProgram: kernelThread, missedExit: () => undefined });
+  return new Forest({ ...programNames(identify), missedExit: () => undefined });
 }
 
 interface Actual {

@@ -9,7 +9,7 @@ export interface Step {
   readonly complete?: boolean;
   readonly container?: string;
   /** What the process ran before, in place. */
-  readonly earlier?: readonly string[];
+  readonly earlier?: readonly (string | Pick<Step, "run" | "args">)[];
 }
 
 export function lineage(...steps: readonly (string | Step)[]): Lineage {
@@ -39,7 +39,9 @@ function programOf(run: string, args: readonly string[] | undefined) {
 function specOf(step: Step, init: boolean) {
   return {
     program: programOf(step.run, step.args),
-    earlier: (step.earlier ?? []).map((run) => programOf(run, undefined)),
+    earlier: (step.earlier ?? []).map((each) =>
+      typeof each === "string" ? programOf(each, undefined) : programOf(each.run, each.args),
+    ),
     uid: step.uid ?? 0,
     container: step.container ?? null,
     complete: step.complete ?? true,

@@ -9,16 +9,21 @@ const path = join(import.meta.dir, "../../docs/performance.md");
 
 const introduction = `# Performance
 
-Written by the benchmark (\`npm run bench -- --write\`), not by hand. To repeat it, as root on a host that does nothing else, with a C compiler and Debian's packages extrace, forkstat and libbpf-tools:
+Written by the benchmark (\`npm run bench -- --write\`), not by hand. To repeat it, as root on a host that does nothing else, with a C compiler and Debian's packages extrace, forkstat, libbpf-tools and fapolicyd:
 
     npm run bench                                all of it, to standard output
     npm run bench -- --sections cost,verdicts    parts of it
     npm run bench -- --count 5000 --rounds 1     shorter
+    npm run bench -- --sections prevention --rounds 5   what prevention costs an exec, beside fapolicyd
     npm run bench -- --write                     into this page
     npm run bench:soak -- --seconds 3600         an hour at 500 execs a second
+    npm run bench:week                           10 million execs, synthetic and live, through every process
+    npm run bench:idle                           what a host costs where nothing starts
+    npm run bench:starved -- --cpu 0             busy loops and a storm for five minutes, then processes that hang
     npm run bench:telemetry                      export: cost, chaos, an hour without a collector; to standard output
     npm run bench:scrape                         100,000 different trees in ten minutes, and what a scrape takes
     npm run bench -- --sections builds --before FILE   this build and another one at once, on the same execs
+    npm run bench:network                        what a connection costs, beside tcplife (--write: into this page)
     npm run bench:hot                            the hot path alone and what its caches are worth, without root
     npm run bench:hot -- --only lineages         parts of it (--write: into this page)
 

@@ -17,6 +17,8 @@ export interface LoadRun {
 }
 
 export interface PacedRun extends LoadRun {
+  /** ns that posix_spawn(3) took: it returns when the child's exec is done. */
+  readonly spawns: readonly number[];
   /** ns from posix_spawn(3) to the program's first instruction, if it told. */
   readonly starts: readonly number[];
   /** ns from there (else from posix_spawn(3)) to its end: of those that SIGKILL ended, and of the others. */
@@ -39,11 +41,12 @@ export class Loads implements Disposable {
   readonly stamp: string;
   /** Tells when it began to run, then waits a second to be killed. */
   readonly victim: string;
+  /** See paced.c. */
+  readonly pacer: string;
   /** A copy: a build meanwhile changes nothing. */
   readonly treewarden: string;
   private readonly lasting: string;
   private readonly spawner: string;
-  private readonly pacer: string;
   private readonly holder: string;
   private readonly namer: string;
 
@@ -83,13 +86,27 @@ export class Loads implements Disposable {
    * `variables` variables of 50 bytes in its environment.
    */
   async run(load: Load, count: number, parents: number, mark: string, variables = 0): Promise<LoadRun> {
-    const text = await output([this.spawner, String(count), load.program, String(parents)], mark, variables);
+    const command = [this.spawner, String(count), load.program, String(parents)];
+    const text = await output(command, mark, { VARIABLES: String(variables) });
     return { seconds: Number(text) / 1e9, execs: count * parents };
   }
 
   /** Starts `program` `rate` times a second (0: back to back) for `seconds`, with the same arguments as `run`. */
-  async paced(program: string, rate: number, seconds: number, mark = "paced"): Promise<PacedRun> {
-    const text = await output([this.pacer, String(rate), String(seconds), program], mark);
+  paced(program: string, rate: number, seconds: number, mark = "paced"): Promise<PacedRun> {
+    return this.pacedBy([this.pacer], program, rate, seconds, "different", mark);
+  }
+
+  /** As `paced`, by the command `pacer`, which runs paced.c. Whether the arguments of each exec are the same. */
+  async pacedBy(
+    pacer: readonly string[],
+    program: string,
+    rate: number,
+    seconds: number,
+    args: "same" | "different",
+    mark = "paced",
+  ): Promise<PacedRun> {
+    const command = [...pacer, String(rate), String(seconds), program];
+    const text = await output(command, mark, args === "same" ? { SAME: "1" } : {});
     const [head = [], ...rows] = text
       .trim()
       .split("\n")
@@ -98,7 +115,8 @@ export class Loads implements Disposable {
     const ends = rows.map(([, end = 0]) => end);
     const killed = ends.filter((end) => end > 0);
     const ended = ends.filter((end) => end < 0).map((end) => -end);
-    return { seconds: (head[0] ?? 0) / 1e9, execs: head[1] ?? 0, starts, killed, ended };
+    const spawns = rows.map(([, , spawn = 0]) => spawn);
+    return { seconds: (head[0] ?? 0) / 1e9, execs: head[1] ?? 0, spawns, starts, killed, ended };
   }
 
   /** Runs the shortest program under `count` different names in `folder`, `rate` a second. */
@@ -138,9 +156,12 @@ export class Loads implements Disposable {
   }
 }
 
-async function output(command: string[], mark: string, variables = 0): Promise<string> {
-  const env = { MARK: mark, VARIABLES: String(variables) };
-  const run = Bun.spawn(command, { env, stdout: "pipe", stderr: "inherit" });
+async function output(
+  command: string[],
+  mark: string,
+  variables: Readonly<Record<string, string>>,
+): Promise<string> {
+  const run = Bun.spawn(command, { env: { MARK: mark, ...variables }, stdout: "pipe", stderr: "inherit" });
   const text = await new Response(run.stdout).text();
   if ((await run.exited) !== 0) throw new Error(`${command.join(" ")} failed`);
   return text;

@@ -1,14 +1,20 @@
 // `npm run bench:network`: what a connection costs with and without treewarden watching, beside tcplife of libbpf-tools, in
 // one run; medians of several rounds. The load runs in a network namespace of its own, against an address of its own.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { machine, writeSection } from "./document.ts";
 import { countingRuns, programNs } from "./program-runs.ts";
-import { median, number, table, whole } from "./table.ts";
+import { median, number, percent, table } from "./table.ts";
 import { cpuSeconds, family } from "./usage.ts";
 
+const TITLE = "Connections";
 const CONNECTIONS = 20_000;
 const ROUNDS = 5;
+/** Of the load that must be reported without loss. */
+const RATE = 5_000;
+const PACED = 15_000;
+const WARM_UP_MS = 5_000;
 const OWN = "10.99.0.1";
 const LOOPBACK = "127.0.0.1";
 
@@ -18,6 +24,17 @@ interface Watcher {
   readonly address: string;
   /** Matches the lines of its output that report a connection or its end. */
   readonly reports: RegExp;
+}
+
+/** What was reported of connections at a steady rate, and what that cost. */
+interface Steady {
+  readonly cpuUs: number;
+  readonly reported: number;
+}
+
+interface Measured {
+  readonly rounds: readonly Round[];
+  readonly steady: Steady;
 }
 
 interface Round {
@@ -88,7 +105,7 @@ const watchers: readonly Watcher[] = [
   },
 ];
 
-async function measure(watcher: Watcher, load: string, folder: string): Promise<readonly Round[]> {
+async function measure(watcher: Watcher, load: string, folder: string): Promise<Measured> {
   const output = join(folder, "output");
   writeFileSync(output, "");
   const tool =
@@ -97,7 +114,7 @@ async function measure(watcher: Watcher, load: string, folder: string): Promise<
       : Bun.spawn([...watcher.command(folder)], { stdio: ["ignore", Bun.file(output), "ignore"] });
   try {
     // A busy machine takes some seconds to start all processes of `run`.
-    await Bun.sleep(5_000);
+    await Bun.sleep(WARM_UP_MS);
     const pids = tool === undefined ? [] : family(tool.pid);
     const rounds: Round[] = [];
     for (let round = 0; round < ROUNDS; round += 1) {
@@ -106,7 +123,7 @@ async function measure(watcher: Watcher, load: string, folder: string): Promise<
         cpu: cpuSeconds(pids),
         reported: reported(output, watcher.reports),
       };
-      const us = connect(load, watcher.address);
+      const us = connect(load, watcher.address, CONNECTIONS);
       await Bun.sleep(500);
       rounds.push({
         us,
@@ -115,7 +132,14 @@ async function measure(watcher: Watcher, load: string, folder: string): Promise<
         reported: reported(output, watcher.reports) - before.reported,
       });
     }
-    return rounds;
+    const before = { cpu: cpuSeconds(pids), reported: reported(output, watcher.reports) };
+    connect(load, watcher.address, PACED, RATE);
+    await Bun.sleep(1_000);
+    const steady = {
+      cpuUs: ((cpuSeconds(pids) - before.cpu) * 1e6) / PACED,
+      reported: reported(output, watcher.reports) - before.reported,
+    };
+    return { rounds, steady };
   } finally {
     tool?.kill("SIGINT");
     await tool?.exited;
@@ -123,8 +147,9 @@ async function measure(watcher: Watcher, load: string, folder: string): Promise<
 }
 
 /** The load has a CPU for itself: programs in control groups can be preempted, and the kernel counts that time as theirs. */
-function connect(load: string, address: string): number {
-  const setUp = `ip link set lo up && ip address add ${OWN}/32 dev lo && exec chrt --fifo 1 ${load} ${CONNECTIONS} ${address}`;
+function connect(load: string, address: string, count: number, rate?: number): number {
+  const command = [load, count, address, ...(rate === undefined ? [] : [rate])].join(" ");
+  const setUp = `ip link set lo up && ip address add ${OWN}/32 dev lo && exec chrt --fifo 1 ${command}`;
   const { stdout, success, stderr } = Bun.spawnSync(["unshare", "--net", "sh", "-c", setUp]);
   if (!success) throw new Error(stderr.toString());
   return Number(stdout.toString());
@@ -137,6 +162,8 @@ function reported(output: string, pattern: RegExp): number {
 }
 
 const folder = mkdtempSync(join(tmpdir(), "tw-bench-"));
+// The reporter is another user.
+chmodSync(folder, 0o755);
 try {
   using _ = countingRuns();
   const load = join(folder, "connections");
@@ -148,11 +175,11 @@ try {
       console.error("bench: tcplife is not installed (Debian package libbpf-tools)");
       continue;
     }
-    const rounds = await measure(watcher, load, folder);
+    const { rounds, steady } = await measure(watcher, load, folder);
     const middle = (of: (round: Round) => number) => median(rounds.map(of));
     // What other processes do on these CPUs meanwhile is counted, too: the least is nearest to the truth.
     const least = (of: (round: Round) => number) => Math.min(...rounds.map(of));
-    const told = middle((round) => round.reported);
+    const reports = watcher.reports.source !== "^$" && watcher.address === OWN;
     rows.push([
       watcher.name,
       number(middle(({ us }) => us)),
@@ -161,11 +188,30 @@ try {
         2,
       ),
       number(least(({ cpuUs }) => cpuUs)),
-      watcher.reports.source === "^$" ? "-" : whole(told),
+      reports ? percent(middle(({ reported }) => reported) / CONNECTIONS) : "-",
+      number(steady.cpuUs),
+      reports ? percent(steady.reported / PACED) : "-",
     ]);
   }
-  const header = ["watched by", "us a connection", "of it BPF", "CPU us of the watcher", "reported"];
-  console.log(table(header, rows));
+  const header = [
+    "watched by",
+    "us a connection",
+    "of it BPF",
+    "CPU us of the watcher",
+    "reported",
+    `CPU us at ${RATE} a second`,
+    "reported of these",
+  ];
+  const text = `${machine(["libbpf-tools' tcplife"])}.
+
+One process connects ${CONNECTIONS} times as fast as it can to a port of its own host that refuses it, ${ROUNDS} rounds, and then
+${RATE} times a second. BPF and CPU are those of all processes of the watcher, in us for each connection; of both the least of
+the rounds, as other processes disturb them. treewarden reports two events for each, with the tree of the process; tcplife one
+line. \`run\` judges each by a rule, and reports only what it matches.
+
+${table(header, rows)}`;
+  console.log(text);
+  if (process.argv.includes("--write")) writeSection(TITLE, text, []);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

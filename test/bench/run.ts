@@ -8,6 +8,7 @@ import { inKernel, latency, throughput } from "./impact.ts";
 import { Loads } from "./load.ts";
 import { loss } from "./loss.ts";
 import { memory } from "./memory.ts";
+import { prevention } from "./prevention.ts";
 import { scrape } from "./scrape.ts";
 import type { Bench, Section } from "./section.ts";
 import { soak } from "./soak.ts";
@@ -21,6 +22,7 @@ const sections: Readonly<Record<string, Section>> = {
   kernel: inKernel,
   verdicts,
   latency,
+  prevention,
   loss,
   memory,
 };

@@ -1,7 +1,9 @@
 // `npm run bench:telemetry`: what telemetry costs, and what arrives at a Collector whatever happens on the way.
-//   --sections cost,chaos,outage   --count N (verdicts of cost and of each half of chaos)   --seconds N (of the outage)
+//   --sections cost,chaos,outage   --count N (verdicts of cost and of each half of chaos)
+//   --seconds N (the outage's verdicts are those of so many seconds at 100 a second)   --rate N (how many of them a second)
 //   --protocols none,http/protobuf,http/json (of cost; none: no export)
 import { readFileSync, rmSync } from "node:fs";
+import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { JournalReader } from "../../src/reporter/journal-reader.ts";
 import { Alerts } from "../collector/alerts.ts";
@@ -20,12 +22,13 @@ const { values: flags } = parseArgs({
     sections: { type: "string", default: "cost,chaos,outage" },
     count: { type: "string", default: "6000" },
     seconds: { type: "string", default: "3600" },
+    rate: { type: "string", default: "1000" },
     protocols: { type: "string", default: "none,http/protobuf,http/json" },
   },
 });
 const count = Number(flags.count);
 
-/** Verdicts a second: of the costs, of chaos, and of the outage. */
+/** Verdicts a second: of the costs, of chaos, and those that the outage stands for. */
 const RATE = 200;
 const OUTAGE_RATE = 100;
 const CHAOS_RATE = 400;
@@ -181,9 +184,10 @@ async function chaos(): Promise<string> {
   );
 }
 
-/** No collector for a while, then everything arrives. */
+/** No collector while the verdicts of an hour are made, in less time; then everything arrives. */
 async function outage(): Promise<string> {
   const seconds = Number(flags.seconds);
+  const rate = Number(flags.rate);
   await using sink = new Sink();
   sink.listen();
   const folder = newFolder();
@@ -195,20 +199,24 @@ async function outage(): Promise<string> {
     folder,
   );
   const journal = `${folder}/state/report/journal.sqlite`;
-  const resident = (): number => memory([pidOf(running, "reporter")]).resident / 1_024;
+  const reporter = pidOf(running, "reporter");
+  const resident = (): number => memory([reporter]).resident / 1_024;
   await alerts.different(500, OUTAGE_RATE);
   await until("the first have arrived", () => sink.uids.size >= 500, 20_000);
   await sink.close();
   const samples: number[] = [];
+  const closed = performance.now();
   for (let part = 0; part < 10; part += 1) {
-    await alerts.different((OUTAGE_RATE * seconds) / 10, OUTAGE_RATE);
+    await alerts.different((OUTAGE_RATE * seconds) / 10, rate);
     samples.push(resident());
     running.records.length = 0;
   }
+  const filled = (performance.now() - closed) / 1_000;
   const before = sink.uids.size;
   const journaled = uidsIn(journal);
   sink.listen();
   const back = performance.now();
+  const cpu = cpuSeconds([reporter]);
   let highest = 0;
   let first = 0;
   const isMissing = (): boolean => {
@@ -218,11 +226,13 @@ async function outage(): Promise<string> {
   };
   await until("everything has arrived", () => !isMissing(), DELIVERY_MS);
   const end = performance.now();
+  const used = cpuSeconds([reporter]) - cpu;
+  const [load = 0] = loadavg();
   const missing = journaled.filter((uid) => !sink.uids.has(uid));
   return table(
     ["", ""],
     [
-      ["without a collector, s", String(seconds)],
+      ["verdicts of so many s at 100 a second, made within s", `${seconds}, ${number(filled, 0)}`],
       ["records in the journal", String(journaled.length)],
       ["of these missing", String(missing.length)],
       ["records twice", String(sink.duplicates)],
@@ -234,6 +244,7 @@ async function outage(): Promise<string> {
         "s from the return to the first record, and to the last",
         `${number((first - back) / 1_000)}, ${number((end - back) / 1_000)}`,
       ],
+      ["the reporter's CPU meanwhile, s; load average", `${number(used)}; ${number(load)}`],
       ["programs started", String(alerts.started)],
     ],
   );

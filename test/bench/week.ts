@@ -19,6 +19,8 @@ const { values: flags } = parseArgs({
     rate: { type: "string", default: "6000" },
     live: { type: "string", default: "60" },
     samples: { type: "string", default: "40" },
+    /** The share of jobs that run a program whose name is new: some 1,000 of them in 10 million execs. */
+    releases: { type: "string", default: "0.0004" },
   },
 });
 const execs = Number(flags.execs);
@@ -38,7 +40,14 @@ await using running = await RunningTool.start(
 );
 await execsSeen();
 await using feeder = Bun.spawn(
-  [process.execPath, join(import.meta.dir, "week/feeder.ts"), pipe, String(execs), String(rate)],
+  [
+    process.execPath,
+    join(import.meta.dir, "week/feeder.ts"),
+    pipe,
+    String(execs),
+    String(rate),
+    flags.releases,
+  ],
   { stdout: "inherit", stderr: "inherit" },
 );
 const live = new AbortController();

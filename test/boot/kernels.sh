@@ -61,7 +61,7 @@ make_initramfs() { # make_initramfs KERNEL-FOLDER
   mkdir -p "$init"/{bin,modules,proc,root}
   cp "$(find "$folder/root" -path '*/bin/busybox' -type f)" "$init/bin/busybox"
   cp "$here/init" "$init/init"
-  for module in virtio_pci virtio_blk ext4; do
+  for module in virtio_pci virtio_blk nfit nd_pmem ext4; do
     modules=$(modprobe --dirname "$folder/root" --set-version "$(basename "$folder"/root/lib/modules/*)" \
       --show-depends "$module" | sed -n 's/^insmod \(\S*\).*/\1/p')
     for file in $modules; do

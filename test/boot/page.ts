@@ -79,8 +79,8 @@ export function kernelsPage(boots: readonly Boot[]): string {
 Written by \`test/boot/run\`; do not edit. It boots Debian 12 with its own systemd under qemu, without hardware
 virtualization, with one processor, 1 GiB of memory and Debian's own kernels for virtual machines, and uses the package of
 \`npm run release\` there as an administrator would: install, reload, upgrade, reboot, remove. Times are those of the
-emulated machine, whose processor executes 500 million instructions a second. [support.md](support.md) says what is
-supported.
+emulated machine, whose processor executes 500 million instructions a second, and whose clock jumps to its next timer
+whenever it waits. [support.md](support.md) says what is supported.
 
 A whole test boots four times, a quick one once. A minimal test has no Debian: only busybox and the portable archive.
 "It did not end": the host's time limit ended the guest after the steps that are listed.

@@ -100,6 +100,38 @@ test("shows who started whom, what followed, how often it was, and how to go on"
   expect(out).toContain("treewarden silence shop/shop-shell --tree /nginx/dash --for 1h --reason '...'");
 });
 
+test("shows with whom the process and its descendants talked, each endpoint once", () => {
+  const shown = record(60, verdict);
+  const peer = {
+    "network.transport": "tcp",
+    "network.peer.address": "2001:db8::7",
+    "network.peer.port": 443,
+  };
+  const child = { "process.pid": 9, "process.ancestor_pids": [1, 2_000_000_000] };
+  const connect = { ...child, ...peer, "event.name": "network.connect" };
+  const denied = {
+    ...child,
+    ...peer,
+    "event.kind": "connect",
+    "policy.outcome": "denied",
+    "policy.count": 4,
+  };
+  const listen = {
+    ...child,
+    "event.name": "network.listen",
+    "network.transport": "udp",
+    "network.local.address": "0.0.0.0",
+    "network.local.port": 53,
+  };
+  const other = { ...connect, "process.ancestor_pids": [1], "network.peer.port": 80 };
+  written(shown, record(50, connect), record(40, denied), record(30, listen), record(20, other));
+  const { out } = show(uid(shown));
+  expect(out).toContain(
+    "\nconnections\n  connect tcp [2001:db8::7]:443, 5 times, 4 refused\n  listen udp 0.0.0.0:53\n",
+  );
+  expect(out).not.toContain(":80");
+});
+
 test("takes any beginning of a uid that is unambiguous, in small letters too", () => {
   const shown = record(60, verdict);
   written(record(120, verdict), shown);

@@ -104,6 +104,11 @@ describe("a configuration file", () => {
     ["5\n", ["1:1 the file must be a section of settings, not a number"]],
     ["policies: base\n", ['1:11 policies must be a list of roles or files, not "base"']],
     ["reporter_user: 5\n", ["1:16 reporter_user must be text, not 5"]],
+    ["rescue_user: 'a b'\n", ['1:14 rescue_user must be a user\'s name or id, not "a b"']],
+    [
+      "prevent:\n  max_per_minute: 0\n",
+      ["2:19 prevent.max_per_minute must be a whole number from 1 to 10000, not 0"],
+    ],
     ["reporter_user: ''\n", ["1:16 reporter_user must not be empty"]],
     [
       "arguments: { redact: ['('] }\n",

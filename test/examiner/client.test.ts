@@ -25,6 +25,7 @@ class Rig implements Disposable {
   readonly heard: [string, ExaminedFile][] = [];
   readonly changes: string[] = [];
   readonly contents: (string | undefined)[] = [];
+  readonly files: string[] = [];
   private ends = socketPair(1 << 16);
   private readonly buffer = new Uint8Array(1 << 16);
 
@@ -43,6 +44,8 @@ class Rig implements Disposable {
       examined: (path, examined) => this.heard.push([path, examined]),
       changed: (what) => this.changes.push(what),
       content: (_, content) => this.contents.push(content?.digest),
+      opened: (_, files) => this.files.push(...files.map(({ path }) => path)),
+      listed: (patterns) => this.files.push(...patterns.flatMap(({ paths }) => paths ?? [])),
     });
   }
 
@@ -327,4 +330,24 @@ test("an answer to the previous warden's question is not one to its successor's"
   };
   rig.says(contentOf(first, "a"), contentOf(second, "b"));
   expect(rig.contents).toEqual([`sha256:${"b".repeat(64)}`]);
+});
+
+test("a second answer to a question is left out, and files that were opened for it are released", () => {
+  using rig = new Rig();
+  const { opened, listed } = rig.examination;
+  opened.ask(["/usr/bin/tool"]);
+  listed.ask(["/usr/bin/tool"]);
+  const answers = rig.asked().flatMap((asked): ExaminerMessage[] => {
+    if ("type" in asked && asked.type === "open") {
+      const files = asked.paths.map((path) => ({ path, is: "none" as const }));
+      return [{ type: "opened", id: asked.id, pid: 1, files }];
+    }
+    if (!("type" in asked) || asked.type !== "list") return [];
+    const patterns = asked.patterns.map((pattern) => ({ pattern, paths: [`${pattern}-1.2`] }));
+    return [{ type: "listed", id: asked.id, patterns }];
+  });
+  rig.says(...answers, ...answers);
+  expect(rig.files).toEqual(["/usr/bin/tool", "/usr/bin/tool-1.2"]);
+  const released = rig.asked().filter((asked) => "type" in asked && asked.type === "release");
+  expect(released).toHaveLength(2);
 });

@@ -1,7 +1,9 @@
 // One command has one habit, whichever shell starts it, wherever it stands in the shell's code, and however it is seen.
+
 import { describe, expect, test } from "bun:test";
-import { createIdentifier, kernelThread } from "../../src/fingerprint/identify.ts";
+import { createIdentifier } from "../../src/fingerprint/identify.ts";
 import { decodeRunnable, encodeRunnable } from "../../src/fingerprint/saved-runnable.ts";
+import { programNames } from "../../src/fingerprint/title.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import { Forest } from "../../src/forest/forest.ts";
 import type { Lineage } from "../../src/forest/lineage.ts";
@@ -13,6 +15,8 @@ interface Program {
   readonly args?: readonly string[];
   /** The path given to execve(2), where it is another one. */
   readonly filename?: string;
+  /** What it then writes over its command line. */
+  readonly title?: string;
   /** `here`: executed in place of the one before. `copy`: a fork of it that executes nothing, such as a subshell. */
   readonly how?: "here" | "copy";
 }
@@ -29,8 +33,7 @@ function factsOf({ exe, args = [exe], filename }: Program, pid: number, cgroup: 
 
 function newForest(): Forest {
   return new Forest({
-    identify: createIdentifier(),
-    kernelProgram: kernelThread,
+    ...programNames(createIdentifier()),
     missedExit: () => undefined,
   });
 }
@@ -69,7 +72,9 @@ function run(programs: readonly Program[], cgroup: string): Ran {
     const { parentPid } = now.get(pid)?.facts ?? {};
     const facts = { ...factsOf(program, pid, cgroup), parentPid };
     forest.exec({ kind: "exec", source: "ebpf", time: time + 1, pid, facts });
-    now.set(pid, { pid, kernelThread: false, facts });
+    const { title } = program;
+    const shown = title === undefined ? facts : { ...facts, args: [title, "", ""] };
+    now.set(pid, { pid, kernelThread: false, facts: shown });
   }
   return { forest, leaf: pid, processes: [...now.values()] };
 }
@@ -170,7 +175,7 @@ const starters: Readonly<Record<string, Starter>> = {
     habit: "/make/job",
   },
   "npm run": {
-    programs: [{ exe: "/usr/bin/node", args: ["node", "/usr/bin/npm", "run", "job"] }],
+    programs: [{ exe: "/usr/bin/node", args: ["node", "/usr/bin/npm", "run", "job"], title: "npm run job" }],
     cgroup: "/system.slice/build.service",
     habit: "/npm/job",
   },

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { Runnable } from "../../src/forest/runnable.ts";
-import { restoreForest, saveForest } from "../../src/forest/saved-forest.ts";
+import { restoreForest, restoreWholeForest, saveForest } from "../../src/forest/saved-forest.ts";
 import { runnable, smallHost, World } from "./world.ts";
 
 const decode = (program: unknown): Runnable => runnable(String(program));
@@ -94,5 +94,35 @@ describe("a restart of treewarden in the same boot", () => {
       expect(() => restoreForest(next.forest, text, "boot", decode)).toThrow();
       expect(next.forest.lineages.size).toBe(before);
     }
+  });
+});
+
+describe("a forest that is restored without a scan", () => {
+  const saved = (world: World): unknown =>
+    JSON.parse(JSON.stringify(saveForest(world.forest, "boot", encode)));
+
+  test("is what it was, and goes on by events", () => {
+    const next = new World();
+    expect(restoreWholeForest(next.forest, saved(lively()), "boot", decode)).toBe(true);
+    expect([...next.forest.processes()].map(({ pid }) => pid).toSorted()).toEqual(
+      [...lively().forest.processes()]
+        .filter(({ kernelThread }) => !kernelThread)
+        .map(({ pid }) => pid)
+        .toSorted(),
+    );
+    next.now = 1_000_000;
+    next.fork(300, 400);
+    next.exec(400, "late");
+    expect(next.names(400)).toBe("sshd/bash/daemon/late");
+    for (const { pid } of [...next.forest.processes()]) next.exit(pid);
+    expect(next.forest.lineages.size).toBe(0);
+  });
+
+  test("is none of another boot, nor of what an older version has written", () => {
+    const { forest } = new World();
+    expect(restoreWholeForest(forest, saved(lively()), "another boot", decode)).toBe(false);
+    const { details: _, ...older } = saveForest(lively().forest, "boot", encode);
+    expect(restoreWholeForest(forest, JSON.parse(JSON.stringify(older)), "boot", decode)).toBe(false);
+    expect([forest.size, forest.lineages.size]).toEqual([0, 0]);
   });
 });

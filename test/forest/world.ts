@@ -36,13 +36,15 @@ export class World {
 
   constructor() {
     const images = new Map<string, Runnable>();
+    const identify = ({ executable }: ProcessFacts): Runnable => {
+      const key = executable ?? "?";
+      const program = images.get(key) ?? runnable(key);
+      images.set(key, program);
+      return program;
+    };
     this.forest = new Forest({
-      identify: ({ executable }) => {
-        const key = executable ?? "?";
-        const program = images.get(key) ?? runnable(key);
-        images.set(key, program);
-        return program;
-      },
+      identify,
+      identifyRunning: identify,
       kernelProgram: runnable("kthreadd"),
       missedExit: (process) => this.missed.push(process.pid),
     });

@@ -20,7 +20,15 @@ const modes: readonly PrivilegeMode[] = (["ebpf", "netlink", "auto"] as const).f
   (["observe", "kill"] as const).flatMap((enforcement) =>
     [true, false].flatMap((mail) =>
       [true, false].flatMap((network) =>
-        [true, false].map((exports) => ({ source, network, enforcement, mail, setIdMail: false, exports })),
+        [true, false].map((exports) => ({
+          source,
+          network,
+          enforcement,
+          mail,
+          setIdMail: false,
+          evidence: false,
+          exports,
+        })),
       ),
     ),
   ),
@@ -31,6 +39,7 @@ const least: PrivilegeMode = {
   enforcement: "observe",
   mail: false,
   setIdMail: false,
+  evidence: false,
   exports: false,
 };
 

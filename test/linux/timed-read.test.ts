@@ -61,3 +61,29 @@ test("others are read while one hangs", () => {
   closeSync(pipe.writer);
   expect(hanging.wait(SECOND_NS)).toBe(0);
 });
+
+test.skipIf(process.getuid?.() !== 0)(
+  "the thread that reads has the scheduling of the one that waits",
+  async () => {
+    const script = `
+    import { setScheduling } from "${join(import.meta.dir, "../../src/linux/process.ts")}";
+    import { TimedRead } from "${join(import.meta.dir, "../../src/linux/timed-read.ts")}";
+    import { openSync, readdirSync, readFileSync } from "node:fs";
+    const realtime = () =>
+      readdirSync("/proc/self/task").filter((thread) => {
+        const stat = readFileSync("/proc/self/task/" + thread + "/stat", "latin1");
+        // Field 41 of proc_pid_stat(5): 1 is SCHED_FIFO.
+        return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[38] === "1";
+      }).length;
+    setScheduling("realtime");
+    const before = realtime();
+    const read = new TimedRead(16);
+    read.begin(openSync("/proc/self/cmdline", "r"));
+    read.wait(1e9);
+    console.log(before, realtime());
+    setScheduling("ordinary");
+  `;
+    const child = Bun.spawn([process.execPath, "-e", script], { stdout: "pipe" });
+    expect(await new Response(child.stdout).text()).toBe("1 2\n");
+  },
+);

@@ -14,6 +14,7 @@ import { withComm } from "../../src/sensor/acct/accounted-facts.ts";
 import { CaptureFile, CaptureInput } from "../../src/sensor/capture/capture-file.ts";
 import { openCapture } from "../../src/sensor/capture/capture-reader.ts";
 import { CaptureWriter } from "../../src/sensor/capture/capture-writer.ts";
+import type { PeerItem } from "../../src/sensor/capture/items.ts";
 import type { ProcessFacts, ScannedProcess } from "../../src/sensor/event.ts";
 import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
 import { entry, NOON } from "../baseline/samples.ts";
@@ -34,6 +35,18 @@ const policyText = JSON.stringify({
     {
       id: "unknown",
       when: { "!": [{ var: ["tree.known", true] }] },
+      action: "alert",
+    },
+    {
+      id: "elsewhere",
+      on: ["connect"],
+      when: { "==": [{ var: ["destination.name", ""] }, "elsewhere.example"] },
+      action: "alert",
+    },
+    {
+      id: "new-peer",
+      on: ["connect"],
+      when: { "!": [{ var: ["destination.known", true] }] },
       action: "alert",
     },
   ],
@@ -122,7 +135,7 @@ function ofRole(...entries: readonly BaselineEntry[]): RoleBaseline {
 describe("replay", () => {
   test("gives the verdict that the policy would have given, on a host where nothing is killed", () => {
     const { lines, result } = replayed(attack());
-    expect(result.tally.verdicts).toEqual({ allow: 1, alert: 0, deny: 0, kill: 1 });
+    expect(result.tally.verdicts).toEqual({ allow: 1, alert: 0, deny: 0, stop: 0, kill: 1 });
     expect(JSON.parse(lines)).toMatchObject({
       "event.name": "policy.verdict",
       "policy.action": "kill",
@@ -189,5 +202,44 @@ describe("replay", () => {
     const { lines, result } = replayed(path);
     expect(result.tally.verdicts.kill).toBe(1);
     expect(lines).not.toContain('"process.pid":951');
+  });
+});
+
+describe("a connection", () => {
+  /** The verdicts on connections of nginx to two peers, each with what was known of it if anything was. */
+  function verdictsOn(...peers: readonly (Pick<PeerItem, "name" | "known"> | undefined)[]) {
+    const path = attack((writer) => {
+      for (const [i, peer] of peers.entries()) {
+        const event = { pid: 700, time: 31e9 + i };
+        if (peer !== undefined) writer.add("peer", { kind: "peer", ...event, ...peer });
+        writer.event({
+          kind: "connect",
+          source: "ebpf",
+          ...event,
+          startTicks: 900,
+          uid: 33,
+          transport: "tcp",
+          family: "ipv4",
+          socket: i,
+          denied: false,
+          peerAddress: "192.0.2.7",
+          peerPort: 443,
+          localAddress: undefined,
+          localPort: undefined,
+        });
+      }
+    });
+    return replayed(path)
+      .lines.trim()
+      .split("\n")
+      .map((line): EventRecord => JSON.parse(line))
+      .filter((record) => record["event.kind"] === "connect")
+      .map((record) => record["policy.matched_rules"]);
+  }
+
+  test("is judged by what the warden knew of its peer then, and no later one is", () => {
+    expect(
+      verdictsOn({ name: "elsewhere.example", known: true }, { name: null, known: false }, undefined),
+    ).toEqual([["elsewhere"], ["new-peer"]]);
   });
 });

@@ -17,6 +17,7 @@ test("the container gets the capabilities that the processes need together, and 
     network: true,
     mail: false,
     setIdMail: false,
+    evidence: false,
     exports: true,
   } as const;
   const needed = new Set<string>(processRoles.flatMap((role) => [...capabilitiesOf(role, mode)]));

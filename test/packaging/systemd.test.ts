@@ -19,6 +19,11 @@ test("a supervisor that a signal ended is no failure of the unit: its standby ha
   expect(words("SuccessExitStatus").toSorted()).toEqual(["SIGKILL", ...crashSignals].toSorted());
 });
 
+test("a process that is ended for want of memory ends no other, and nothing ends the unit as a whole", () => {
+  expect(words("OOMPolicy")).toEqual(["continue"]);
+  expect(words("ManagedOOMPreference")).toEqual(["omit"]);
+});
+
 test("an exit code that refuses to start is still a failure", () => {
   expect(words("RestartPreventExitStatus")).toEqual(["2", "3"]);
   expect(words("SuccessExitStatus").filter((word) => /^\d+$/.test(word))).toEqual([]);
@@ -60,6 +65,7 @@ if (Bun.which("systemd-analyze") !== null)
       mail: true,
       network: true,
       setIdMail: false,
+      evidence: false,
       exports: true,
     } as const;
     const all = processRoles.flatMap((role) => [...systemCallsOf(role, mode).keys()]);
@@ -69,18 +75,44 @@ if (Bun.which("systemd-analyze") !== null)
       expect(allowed).toContain(call);
   });
 
+/** A file of this text, as systemd-analyze wants it: with the name of a unit. */
+function withUnitFile<T>(text: string, use: (path: string) => T): T {
+  const folder = mkdtempSync(join(tmpdir(), "treewarden-unit-"));
+  try {
+    const path = join(folder, "treewarden.service");
+    writeFileSync(path, text);
+    return use(path);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** What `systemd-analyze security` says of a unit: 0 (best) to 10. Undefined for a systemd before 250, which cannot read a file. */
+function exposure(text: string): number | undefined {
+  const { stdout } = withUnitFile(text, (path) =>
+    Bun.spawnSync(["systemd-analyze", "security", "--offline=true", "--no-pager", path]),
+  );
+  const [, level] = /Overall exposure level for \S+: ([\d.]+)/.exec(stdout.toString()) ?? [];
+  return level === undefined ? undefined : Number(level);
+}
+
+if (Bun.which("systemd-analyze") !== null)
+  test("systemd rates the unit as the documentation says, and at most 2.0 where nothing leaves over the network", () => {
+    const sealed = readFileSync(join(import.meta.dir, "../../packaging/systemd/sealed.conf"), "utf8");
+    const [shipped, withoutNetwork] = [exposure(unit), exposure(`${unit}\n${sealed}`)];
+    if (shipped === undefined || withoutNetwork === undefined) return;
+    // A newer systemd may look at more.
+    expect(shipped).toBeWithin(3, 3.7);
+    expect(withoutNetwork).toBeLessThanOrEqual(2);
+  });
+
 if (Bun.which("systemd-analyze") !== null)
   test("systemd finds nothing wrong with the unit", () => {
-    const folder = mkdtempSync(join(tmpdir(), "treewarden-unit-"));
-    try {
-      const path = join(folder, "treewarden.service");
-      // The command need not be installed where the tests run.
-      writeFileSync(path, unit.replaceAll("=/usr/bin/treewarden", "=/bin/true"));
+    // The command need not be installed where the tests run.
+    withUnitFile(unit.replaceAll("=/usr/bin/treewarden", "=/bin/true"), (path) => {
       const verify = Bun.spawnSync(["systemd-analyze", "verify", path]);
       // It also complains of the host's own units.
       const complaints = verify.stderr.toString().split("\n");
       expect(complaints.filter((line) => line.includes("treewarden.service"))).toEqual([]);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+    });
   });

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { ruleStatesOf } from "../../src/enforcement/arming.ts";
 import { noOverrides } from "../../src/enforcement/overrides.ts";
-import { DenialCompiler } from "../../src/policy/denials.ts";
+import { DenialCompiler, whyNotCompiled } from "../../src/policy/denials.ts";
 import { givenNetworkSubject } from "../../src/policy/given-event.ts";
 import { decide, type Policy } from "../../src/policy/policy.ts";
 import { testSubject } from "../../src/policy/test-lineage.ts";
@@ -13,17 +13,20 @@ import { isInNetwork } from "../../src/vocabulary/ip-network.ts";
 import { isInRanges } from "../../src/vocabulary/port-ranges.ts";
 import { type LineageOfTest, policyOf } from "./helpers.ts";
 
+/** A connection of a user; by default of root. */
 interface Peer {
   readonly transport: "tcp" | "udp";
   readonly address: string;
   readonly port: number;
+  readonly uid?: number;
 }
 
 /** As the kernel looks it up: of the networks that hold the address, the longest prefix decides. */
-function isDenied(tables: readonly DeniedNetwork[], { transport, address, port }: Peer): boolean {
+function isDenied(tables: readonly DeniedNetwork[], { transport, address, port, uid = 0 }: Peer): boolean {
   const bytes = parseIpv4(address) ?? parseIpv6(address) ?? [];
   const [longest] = tables
     .filter((each) => each.kind === "connect" && each.transport === transport)
+    .filter(({ users }) => users === undefined || (uid >= users.first && uid <= users.last))
     .filter(({ network }) => network.address.length === bytes.length && isInNetwork(network, bytes))
     .sort((a, b) => b.network.prefix - a.network.prefix);
   if (longest === undefined) return false;
@@ -38,14 +41,18 @@ function denialsOf(policy: Policy, lineage: LineageOfTest = nginx) {
   return new DenialCompiler(policy, armed(policy)).denialsOf(testSubject({ lineage }));
 }
 
-function decides(policy: Policy, lineage: LineageOfTest, { transport, address, port }: Peer): string {
+function decides(policy: Policy, lineage: LineageOfTest, peer: Peer, states = armed(policy)): string {
+  const { transport, address, port, uid = 0 } = peer;
   const event = {
     "event.name": "network.connect",
     "network.transport": transport,
     "network.peer.address": address,
     "network.peer.port": port,
   };
-  return decide(policy, givenNetworkSubject(testSubject({ lineage }), event), armed(policy)).action;
+  const subject = testSubject({ lineage });
+  const facts = { ...subject.facts, uid };
+  const decision = decide(policy, givenNetworkSubject({ ...subject, facts }, event), states);
+  return decision.action === "deny" && !decision.armed ? "would deny" : decision.action;
 }
 
 const address = { var: "network.peer.address" };
@@ -94,7 +101,8 @@ describe("what the kernel does not decide", () => {
   };
 
   test.each([
-    ["the user, who may change", { "==": [{ var: "process.user.id" }, 33] }],
+    ["the user's name, which the kernel does not know", { "==": [{ var: "process.user.name" }, "www-data"] }],
+    ["all users of the lineage, which setuid(2) changes unseen", { in: [33, { var: "tree.user_ids" }] }],
     ["the time", { ">": [{ var: ["tree.age", 0] }, 60] }],
     ["the local port, which is chosen later", { "==": [{ var: "network.local.port" }, 22] }],
     ["a port that is calculated with", { "==": [{ "%": [port, 2] }, 1] }],
@@ -107,7 +115,7 @@ describe("what the kernel does not decide", () => {
     const allow = {
       id: "root",
       on: ["connect"],
-      when: { "==": [{ var: "process.user.id" }, 0] },
+      when: { "==": [{ var: "process.user.name" }, "root"] },
       action: "allow",
     };
     expect(isEmpty(allow, deny(true))).toBe(true);
@@ -152,9 +160,13 @@ describe("for any policy", () => {
     fc.constantFrom("nginx", "python3", "sshd").map((name) => ({ under: [name] })),
     fc.constantFrom("python3", "dash").map((name) => ({ "==": [{ var: "process.executable.name" }, name] })),
     fc.constant({ "==": [{ var: ["process.unit", ""] }, "shop.service"] }),
+    fc
+      .constantFrom("==", "!=", "<", ">=")
+      .map((operator) => ({ [operator]: [{ var: "process.user.id" }, 33] })),
+    fc.constant({ some: [{ var: "tree.labels" }, { "==": [{ var: "" }, "python3"] }] }),
   );
   const undecidable = fc.constantFrom(
-    { "==": [{ var: "process.user.id" }, 33] },
+    { "==": [{ var: "process.user.name" }, "www-data"] },
     { "==": [{ "%": [port, 2] }, 1] },
   );
   const conditionOf = (atom: fc.Arbitrary<object>) =>
@@ -167,13 +179,16 @@ describe("for any policy", () => {
         fc.array(tie("node"), { minLength: 1, maxLength: 3 }).map((parts) => ({ or: parts })),
       ),
     })).node;
-  const policyWith = (atom: fc.Arbitrary<object>) =>
+  const policyWith = (atom: fc.Arbitrary<object>, defaults = fc.constant<string>("allow")) =>
+    fc.tuple(rulesWith(atom), defaults).map(([rules, connect]) => policyOf(rules, { default: { connect } }));
+  const rulesWith = (atom: fc.Arbitrary<object>) =>
     fc
       .array(
         fc.record({ when: conditionOf(atom), action: fc.constantFrom("allow", "alert", "deny", "deny") }),
         { minLength: 1, maxLength: 4 },
       )
-      .map((rules) => policyOf(rules.map((rule, i) => ({ id: `r${i}`, on: ["connect"], ...rule }))));
+      .map((rules) => rules.map((rule, i) => ({ id: `r${i}`, on: ["connect"], ...rule })));
+  const defaultAction = fc.constantFrom("allow", "deny");
   const lineage = fc.constantFrom<LineageOfTest>(
     nginx,
     ["/usr/sbin/sshd", { "process.executable.path": "/usr/bin/dash", "process.user.id": 33 }],
@@ -196,11 +211,12 @@ describe("for any policy", () => {
       ),
     ),
     port: fc.oneof(ports.map(Math.floor), fc.integer({ min: 0, max: 65_535 })),
+    uid: fc.constantFrom(0, 32, 33, 34, 4_294_967_294),
   });
   const peers = fc.array(peer, { minLength: 8, maxLength: 8 });
 
   test("of rules that the kernel can decide, it denies exactly what the policy denies", () => {
-    const property = fc.property(policyWith(decidable), lineage, peers, (policy, who, all) => {
+    const property = fc.property(policyWith(decidable, defaultAction), lineage, peers, (policy, who, all) => {
       const { program } = denialsOf(policy, who);
       for (const each of all)
         expect([each, isDenied(program, each)]).toEqual([each, decides(policy, who, each) === "deny"]);
@@ -210,7 +226,7 @@ describe("for any policy", () => {
 
   test("of any rules, it denies nothing that the policy allows", () => {
     const atom = fc.oneof(decidable, undecidable);
-    const property = fc.property(policyWith(atom), lineage, peers, (policy, who, all) => {
+    const property = fc.property(policyWith(atom, defaultAction), lineage, peers, (policy, who, all) => {
       const { program, afterExec } = denialsOf(policy, who);
       for (const each of all) {
         if (isDenied(program, each)) expect(decides(policy, who, each)).toBe("deny");
@@ -223,11 +239,117 @@ describe("for any policy", () => {
   test("what it denies of any later program, the policy denies too", () => {
     const later = fc.constantFrom("/usr/bin/curl", "/usr/bin/dash", "/usr/sbin/sshd", "/usr/bin/python3");
     const atom = fc.oneof(decidable, undecidable);
-    const property = fc.property(policyWith(atom), lineage, later, peers, (policy, who, program, all) => {
+    const policies = policyWith(atom, defaultAction);
+    const property = fc.property(policies, lineage, later, peers, (policy, who, program, all) => {
       const { afterExec } = denialsOf(policy, who);
       for (const each of all)
         if (isDenied(afterExec, each)) expect(decides(policy, [...who, program], each)).toBe("deny");
     });
     fc.assert(property, { numRuns: 50 });
   }, 30_000);
+
+  test("processes with one key are denied the same", () => {
+    const property = fc.property(policyWith(decidable, defaultAction), lineage, lineage, (policy, a, b) => {
+      const compiler = new DenialCompiler(policy, armed(policy));
+      const [one, other] = [testSubject({ lineage: a }), testSubject({ lineage: b })];
+      if (compiler.keyOf(one) === compiler.keyOf(other))
+        expect(compiler.denialsOf(one)).toEqual(compiler.denialsOf(other));
+    });
+    fc.assert(property, { numRuns: 200 });
+  }, 30_000);
+});
+
+describe("the key of a process", () => {
+  const policy = policyOf([
+    deny({ and: [{ under: ["nginx"] }, { "!=": [{ var: "process.executable.name" }, "curl"] }] }),
+  ]);
+  const compiler = new DenialCompiler(policy, armed(policy));
+  const keyOf = (lineage: LineageOfTest) => compiler.keyOf(testSubject({ lineage }));
+
+  test("is that of others of which the rules ask nothing else, whatever their lineages are", () => {
+    expect(keyOf(["/usr/sbin/nginx", "/opt/a/one"])).toBe(
+      keyOf(["/usr/sbin/nginx", "/bin/sh", "/opt/b/two"]),
+    );
+    expect(keyOf(["/usr/sbin/nginx", "/opt/a/one"])).not.toBe(keyOf(["/usr/sbin/nginx", "/usr/bin/curl"]));
+    expect(keyOf(["/usr/sbin/nginx", "/opt/a/one"])).not.toBe(keyOf(["/usr/sbin/cron", "/opt/a/one"]));
+  });
+
+  test("takes less than 100 us of a new lineage, also of a policy with many networks and ports", () => {
+    const networks = Array.from({ length: 100 }, (_, i) => `10.${i}.0.0/16`);
+    const large = policyOf([
+      deny({
+        and: [
+          { under: ["nginx"] },
+          { "!": { cidr: [address, networks] } },
+          { "!": { in: [port, [53, 443]] } },
+        ],
+      }),
+    ]);
+    const asked = new DenialCompiler(large, armed(large));
+    const subjects = Array.from({ length: 300 }, (_, i) =>
+      testSubject({ lineage: ["/usr/sbin/nginx", `/opt/${i}/run`] }),
+    );
+    for (const subject of subjects.slice(0, 100)) asked.keyOf(subject);
+    const times = subjects.slice(100).map((subject) => {
+      const begin = performance.now();
+      asked.keyOf(subject);
+      return performance.now() - begin;
+    });
+    const [median = Number.NaN] = times.sort((a, b) => a - b).slice(times.length / 2);
+    expect(median).toBeLessThan(0.1);
+  });
+});
+
+describe("a rule that is armed for a unit or a user only", () => {
+  const policy = policyOf([deny({ cidr: [address, ["10.0.0.0/8"]] })]);
+  const by = { pid: 1, login_user: null, session: null, tree: null };
+  const order = { id: "0".repeat(16), since: 0, by, reason: null, rule: "role/d", unit: null, user: null };
+  const ofUnit = (unit: string): LineageOfTest => [
+    { "process.executable.path": "/usr/bin/python3", "process.unit": unit },
+  ];
+
+  function statesFor(target: { readonly unit?: string; readonly user?: number }) {
+    return ruleStatesOf(policy, () => false, { ...noOverrides, arm: [{ ...order, ...target }] });
+  }
+
+  test("denies in the kernel what runs in that unit, until its next program", () => {
+    const states = statesFor({ unit: "shop.service" });
+    const compiler = new DenialCompiler(policy, states);
+    for (const unit of ["shop.service", "cron.service"]) {
+      const { program, afterExec } = compiler.denialsOf(testSubject({ lineage: ofUnit(unit) }));
+      expect(isDenied(program, to("10.1.2.3"))).toBe(unit === "shop.service");
+      expect(afterExec).toEqual([]);
+    }
+  });
+
+  test("denies in the kernel what runs as that user, whoever the process was before", () => {
+    const states = statesFor({ user: 33 });
+    const compiler = new DenialCompiler(policy, states);
+    const { program } = compiler.denialsOf(testSubject({ lineage: nginx }));
+    for (const uid of [0, 32, 33, 34]) {
+      const peer = { ...to("10.1.2.3"), uid };
+      expect([uid, isDenied(program, peer)]).toEqual([uid, uid === 33]);
+      expect(decides(policy, nginx, peer, states)).toBe(uid === 33 ? "deny" : "would deny");
+    }
+  });
+});
+
+describe("why a rule is not compiled", () => {
+  const policy = policyOf([
+    deny({ "==": [{ var: "process.user.name" }, "www-data"] }),
+    { id: "ports", on: ["connect"], when: { "==": [port, 22] }, action: "deny" },
+    {
+      id: "maybe",
+      on: ["connect"],
+      when: { "==": [{ var: "process.user.name" }, "root"] },
+      action: "allow",
+    },
+    { id: "behind", on: ["connect"], when: { "==": [port, 23] }, action: "deny" },
+  ]);
+
+  test("is what it asks for, or a rule before it that may allow", () => {
+    expect(whyNotCompiled(policy, "connect", "d")).toContain("process.user.name");
+    expect(whyNotCompiled(policy, "connect", "ports")).toBeUndefined();
+    expect(whyNotCompiled(policy, "connect", "behind")).toContain("maybe");
+  });
 });

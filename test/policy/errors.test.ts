@@ -76,7 +76,7 @@ describe("the file", () => {
     [
       "an unknown action",
       '{ "role": "a", "default": "kil" }',
-      'default must be allow, alert, deny or kill, not "kil"',
+      'default must be allow, alert, deny, stop or kill, not "kil"',
     ],
     [
       "a rule on an unknown kind of event",
@@ -101,7 +101,7 @@ describe("the file", () => {
     [
       "an unknown action by kind",
       '{ "role": "a", "default": { "exec": "kil" } }',
-      'default.exec must be allow, alert, deny or kill, not "kil"',
+      'default.exec must be allow, alert, deny, stop or kill, not "kil"',
     ],
     [
       "a default for nothing",

@@ -125,6 +125,26 @@ test("--since leaves out older records, and a new tree and its verdict are one e
   expect(impact("--since", "soon").code).toBe(2);
 });
 
+test("--limit judges the newest records only, and shows how far back they go", () => {
+  knownHost(undefined, record(5 * DAY_MS, shell), record(3 * DAY_MS, shell), record(2 * DAY_MS, shell));
+  const { out, err } = impact("--limit", "2");
+  expect(out).toMatch(/shop\/shell +2 /);
+  expect(err).toContain("judged 2 records of the last 3 d ");
+  expect(impact("--limit", "3").err).toContain("judged 3 records of the last 30 d ");
+  expect(impact("--limit", "0").code).toBe(2);
+});
+
+test("a verdict that was repeated counts as the first one of its kind", () => {
+  const first = record(60_000, shell);
+  const repeated = record(30_000, {
+    "event.name": "policy.verdict.repeated",
+    "policy.first_uid": first["log.record.uid"] ?? "",
+    "policy.count": 7,
+  });
+  knownHost([knownShell], first, repeated);
+  expect(impact().out).toMatch(/shop\/shell +8 /);
+});
+
 test("what was not recorded leaves a rule undecided, which is said", () => {
   const { "process.working_directory": _cwd, ...rest } = shell;
   knownHost([], record(60_000, { ...rest, "process.executable.path": "/usr/bin/id" }));
@@ -147,6 +167,20 @@ describe("--rule", () => {
     expect(out.trim().split("\n")).toHaveLength(2);
     expect(impact(...ofShell, "--unit", "nginx.service").code).toBe(1);
     expect(impact(...ofShell, "--unit", "cron.service")).toMatchObject({ code: 0, out: "" });
+  });
+
+  test("given several times shows what these rules would do, and names those that would disturb", () => {
+    knownHost([knownShell], record(60_000, shell));
+    const shop = JSON.parse(readFileSync(policy, "utf8"));
+    const other = { id: "render", when: { under: ["render"] }, action: "kill" };
+    writeFileSync(policy, JSON.stringify({ ...shop, rules: [...shop.rules, other] }));
+    expect(impact("--rule", "render")).toMatchObject({ code: 0, out: "" });
+    const { code, out, err } = impact("--rule", "render", ...ofShell);
+    expect([code, err]).toEqual([
+      1,
+      expect.stringContaining("treewarden: shop/shell would disturb what is in the baseline"),
+    ]);
+    expect(out.trim().split("\n")).toHaveLength(2);
   });
 
   test("shows nothing for a rule that kills nothing", () => {

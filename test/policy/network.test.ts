@@ -86,7 +86,9 @@ describe("the variables of an event", () => {
 describe("the strongest action decides", () => {
   test.each([
     ["alert", "deny", "deny"],
+    ["deny", "stop", "stop"],
     ["deny", "kill", "kill"],
+    ["stop", "kill", "kill"],
   ] as const)("of %s and %s it is %s", (one, other, strongest) => {
     const rules = [one, other].map((action) => ({ id: action, on: ["connect"], when: true, action }));
     expect(judgeEvent(policyOf(rules), lineage, toWeb).action).toBe(strongest);

@@ -9,7 +9,7 @@ import { policyOf } from "./helpers.ts";
 
 interface ModelRule {
   readonly id: string;
-  readonly action: "allow" | "alert" | "kill";
+  readonly action: "allow" | "alert" | "stop" | "kill";
   readonly severity: Severity;
   readonly matches: boolean;
   readonly armed: boolean;
@@ -21,7 +21,7 @@ type Named = Pick<Decision, "action" | "rule" | "armed" | "silenced" | "matched"
 const subject = testSubject({ lineage: ["/usr/sbin/nginx", "/usr/bin/dash"] });
 const yes = { "==": [{ var: "process.executable.name" }, "dash"] };
 const no = { "==": [{ var: "process.executable.name" }, "bash"] };
-const rising = ["allow", "alert", "kill"];
+const rising = ["allow", "alert", "stop", "kill"];
 
 function decided(rules: readonly ModelRule[]): Named {
   const policy = policyOf(
@@ -43,7 +43,7 @@ function model(rules: readonly ModelRule[]): Named {
   }
   const strongest = Math.max(...matched.map(({ action }) => rising.indexOf(action)));
   const candidates = matched.filter(({ action }) => rising.indexOf(action) === strongest);
-  const isArmed = ({ armed, action }: ModelRule) => armed && action === "kill";
+  const isArmed = ({ armed, action }: ModelRule) => armed && (action === "kill" || action === "stop");
   const isSilenced = ({ silenced, action }: ModelRule) => silenced && action !== "allow";
   const sorted = candidates.toSorted(
     (a, b) =>
@@ -77,7 +77,7 @@ function model(rules: readonly ModelRule[]): Named {
 const modelRules = fc
   .array(
     fc.record({
-      action: fc.constantFrom("allow" as const, "alert" as const, "alert" as const, "kill" as const),
+      action: fc.constantFrom("allow", "alert", "alert", "stop", "kill"),
       severity: fc.constantFrom(...severities),
       matches: fc.boolean(),
       armed: fc.boolean(),

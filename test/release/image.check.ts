@@ -76,6 +76,7 @@ test("none of its processes has a capability beyond those of the pod, or can gai
     network: true,
     mail: false,
     setIdMail: false,
+    evidence: false,
     exports: false,
   } as const;
   const allowed = capabilityBits(processRoles.flatMap((role) => [...capabilitiesOf(role, mode)]));

@@ -137,9 +137,14 @@ test("what is learned goes in frames of its own, numbered together with events, 
     { type: "learned", first: 2, updates: [learnedUpdate("/b"), learnedUpdate("/c")] },
     { type: "events", first: 4 },
   ]);
+  expect(outbox.unacknowledgedTrees).toBe(2);
+  send({ type: "ack", generation: 7, n: 2 });
+  outbox.receive(alive);
+  expect(outbox.unacknowledgedTrees).toBe(1);
   send({ type: "ack", generation: 7, n: 3 });
   outbox.receive(alive);
   expect(outbox.unacknowledged).toBe(1);
+  expect(outbox.unacknowledgedTrees).toBe(0);
 });
 
 test("what is learned leaves half of the queue to verdicts, and nothing is dropped: it is offered again", () => {

@@ -265,3 +265,19 @@ describe("an environment variable", () => {
     expect(createRedaction("off", [])(record)).toEqual({});
   });
 });
+
+test("a record without a secret stays the same object, so that its text need not be made again", () => {
+  const redact = createRedaction("redacted", []);
+  const parent = JSON.stringify({ "process.pid": 7, "process.command_args": ["sh", "-c", "make all"] });
+  const record = {
+    "tree.path": "/x",
+    "process.command_args": ["a\\\\b", "-v"],
+    "process.ancestors": [parent],
+  };
+  expect(redact(record)).toBe(record);
+  const secret = { ...record, "process.command_args": ["app", "--password", "hunter2"] };
+  expect(redact(secret)["process.command_args"]).toEqual(["app", "--password", "[redacted]"]);
+  expect(secret["process.command_args"]).toContain("hunter2");
+  const off = createRedaction("off", [])(record);
+  expect(off).toEqual({ "tree.path": "/x", "process.ancestors": [JSON.stringify({ "process.pid": 7 })] });
+});

@@ -31,7 +31,7 @@ describe("totals", () => {
     expect(value(changes, "eventsLost", "netlink", "overrun")).toBe(0);
     expect(value(changes, "resyncs")).toBe(0);
     expect(value(changes, "verdictDuration", "killed")).toEqual({
-      counts: new Array(14).fill(0),
+      counts: new Array(16).fill(0),
       sum: 0,
     });
   });
@@ -53,7 +53,7 @@ describe("totals", () => {
     const latency = totals.histogram("verdictDuration", { outcome: "killed" });
     for (const seconds of [0, 0.00005, 0.00006, 10, 10.5]) latency.observe(seconds);
     expect(value(told(totals), "verdictDuration", "killed")).toEqual({
-      counts: [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1],
+      counts: [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1],
       sum: 0 + 0.00005 + 0.00006 + 10 + 10.5,
     });
   });

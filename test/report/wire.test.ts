@@ -2,7 +2,13 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { fitted } from "../../src/report/event-record.ts";
 import { instrumentNamed, instrumentNames } from "../../src/report/instruments.ts";
-import { formatRequest, parseFrame, parseRequest, type Request } from "../../src/report/wire.ts";
+import {
+  formatEvents,
+  formatRequest,
+  parseFrame,
+  parseRequest,
+  type Request,
+} from "../../src/report/wire.ts";
 
 const bytesOf = (value: unknown) =>
   new TextEncoder().encode(typeof value === "string" ? value : JSON.stringify(value));
@@ -75,6 +81,36 @@ test("any JSON in any field is a well-formed frame or nothing", () => {
     }),
     { numRuns: 2_000 },
   );
+});
+
+const record = fc.dictionary(
+  fc.string(),
+  fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.constant(null)),
+  {
+    noNullPrototype: true,
+  },
+);
+
+test("records survive the wire with the texts that they came in, whatever is in them", () => {
+  fc.assert(
+    fc.property(count, count, fc.array(record, { minLength: 1, maxLength: 5 }), (generation, first, sent) => {
+      const texts = sent.map((each) => JSON.stringify(each));
+      const frame = parseFrame(bytesOf(formatEvents({ generation, first }, texts)));
+      expect(frame).toEqual({
+        type: "events",
+        generation,
+        first,
+        records: texts.map((each) => JSON.parse(each)),
+        texts,
+      });
+    }),
+  );
+});
+
+test("a line that is no record is an empty one, so that the numbers of the others stay right", () => {
+  const good = '{"tree.path":"/x"}';
+  const frame = parseFrame(bytesOf(formatEvents({ generation: 1, first: 5 }, ["7", good, '{"a":{}}', ""])));
+  expect(frame).toMatchObject({ first: 5, texts: ["{}", good, "{}", "{}"] });
 });
 
 test("a change of any instrument is taken only if its value is of that instrument's kind", () => {

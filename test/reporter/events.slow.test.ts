@@ -98,7 +98,7 @@ describe("treewarden events", () => {
     expect(refused("--severity", "hihg")).toContain(
       'must be low, medium, high or critical, not "hihg": did you mean high?',
     );
-    expect(refused("--action", "refuse")).toContain("must be allow, alert, deny or kill");
+    expect(refused("--action", "refuse")).toContain("must be allow, alert, deny, stop or kill");
     expect(refused("--pid", "0")).toContain("must be a process id");
     expect(refused("--rule", "a/b/c")).toContain("must be RULE or ROLE/RULE");
     expect(refused("--tree", "nginx")).toContain("a tree begins with a slash");

@@ -152,7 +152,7 @@ test("trees have prom-cnproc's names, treewarden's own, or both", () => {
 test("OpenMetrics has the unit of a family and the time at which a series began, the other format neither", () => {
   const series: CumulativeSeries[] = [
     { instrument: "events", values: ["exec"], value: 7, createdMs: 1_700_000_000_250 },
-    { instrument: "verdictDuration", values: ["killed"], value: histogram(13), createdMs: 1_700_000_000_500 },
+    { instrument: "verdictDuration", values: ["killed"], value: histogram(15), createdMs: 1_700_000_000_500 },
     { instrument: "journalBytes", values: [], value: 4096, createdMs: 1_700_000_000_500 },
   ];
   const text = expose(series, "openmetrics");

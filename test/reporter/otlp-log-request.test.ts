@@ -106,7 +106,10 @@ function readable(record: OtlpLogRecord) {
 const text = fc.string({ unit: "grapheme", maxLength: 300 });
 const integer = fc.maxSafeInteger();
 const double = fc.double({ noNaN: true }).filter((value) => !Number.isInteger(value));
+/** The same name often has the same value as in the record before. */
+const name = fc.oneof(fc.constantFrom("a", "b", "c"), fc.string({ maxLength: 40 }));
 const value = fc.oneof<fc.Arbitrary<AttributeValue>[]>(
+  fc.constantFrom<AttributeValue>("same", true, 7, ["same", "list"], [0, -0]),
   text,
   fc.boolean(),
   integer,
@@ -115,14 +118,21 @@ const value = fc.oneof<fc.Arbitrary<AttributeValue>[]>(
   fc.array(fc.oneof(integer, double), { maxLength: 5 }),
 );
 const attributes = fc
-  .uniqueArray(fc.tuple(fc.string({ maxLength: 40 }), value), { maxLength: 8, selector: ([name]) => name })
+  .uniqueArray(fc.tuple(name, value), { maxLength: 8, selector: ([name]) => name })
   .map((pairs) => ({
     names: pairs.map(([name]) => attributeName(`x${name}`)),
     values: pairs.map(([, value]) => value),
   }));
 
+const attributeNames = new Map<string, AttributeName>();
+
 function attributeName(text: string): AttributeName {
-  return { text, bytes: new TextEncoder().encode(text), isDouble: false };
+  const known = attributeNames.get(text);
+  if (known !== undefined) return known;
+  const bytes = new TextEncoder().encode(text);
+  const created = { text, bytes, isDouble: false, last: { value: undefined, encoded: undefined } };
+  attributeNames.set(text, created);
+  return created;
 }
 
 const time = fc.tuple(fc.integer({ min: 0, max: 4e9 }), fc.integer({ min: 0, max: 999_999_999 }));

@@ -59,7 +59,7 @@ test("histograms have the buckets of the table, or exponential ones where that i
   reported.receive(wardenWith(0, 0.001, 0.002), true);
   expect(pointOf(reported.series, "explicit")).toMatchObject({
     type: DataPointType.HISTOGRAM,
-    value: { count: 3, sum: 0.003, buckets: { counts: [1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0] } },
+    value: { count: 3, sum: 0.003, buckets: { counts: [1, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0] } },
   });
   const { type, value } = pointOf(reported.series, "base2_exponential");
   expect(type).toBe(DataPointType.EXPONENTIAL_HISTOGRAM);

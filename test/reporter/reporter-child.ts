@@ -3,6 +3,7 @@ import { runReporter } from "../../src/reporter/reporter.ts";
 
 await runReporter({
   options: JSON.parse(process.argv[2] ?? ""),
+  followsAnother: process.argv[3] === "after-another",
   reportFd: 3,
   deadMan: null,
   onStop: (stop) => process.on("SIGTERM", stop),

@@ -36,6 +36,24 @@ test("every numbered record is in the journal once, whenever the reporter is kil
   expect(await rig.sample('treewarden_queue_dropped_total{queue="reliable"}')).toBe(0);
 }, 60_000);
 
+test("what the warden sent before a stop is stored, also if the reporter was not given the CPU until then", async () => {
+  await using rig = new Rig();
+  const { outbox } = rig.warden;
+  rig.startReporter();
+  outbox.reliable(verdict("u0"));
+  await until("the first record", () => hasRows(rig, 1));
+  rig.signalReporter("SIGSTOP");
+  for (let i = 1; i <= 1_000; i += 1) outbox.reliable(verdict(`u${i}`));
+  // Ten packets.
+  rig.warden.turn();
+  rig.warden[Symbol.dispose]();
+  await Bun.sleep(150);
+  const stopped = rig.stopReporter();
+  rig.signalReporter("SIGCONT");
+  expect(await stopped).toBe(0);
+  expect(uids(rig)).toEqual(Array.from({ length: 1_001 }, (_, i) => `u${i}`));
+}, 20_000);
+
 test("a gap in the numbers is told, where it is", async () => {
   await using rig = new Rig();
   for (let i = 1; i <= 4_100; i += 1) rig.warden.outbox.reliable(verdict(`u${i}`));
@@ -180,12 +198,16 @@ describe("the Host header", () => {
     rig.startReporter();
     await rig.get("/healthz");
     const answer = Promise.withResolvers<string>();
+    let text = "";
     await Bun.connect({
       hostname: "127.0.0.1",
       port: rig.port,
       socket: {
         open: (socket) => void socket.write("GET /metrics HTTP/1.0\r\n\r\n"),
-        data: (_, bytes) => answer.resolve(new TextDecoder().decode(bytes)),
+        data: (_, bytes) => {
+          text += new TextDecoder().decode(bytes);
+          if (text.includes("\r\n")) answer.resolve(text);
+        },
       },
     });
     expect(await answer.promise).toStartWith("HTTP/1.1 200");

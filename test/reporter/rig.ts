@@ -112,7 +112,10 @@ export class Rig implements AsyncDisposable {
 
   startReporter(): void {
     const child = Bun.spawn(
-      [process.execPath, join(import.meta.dir, "reporter-child.ts"), JSON.stringify(this.options)],
+      [
+        ...[process.execPath, join(import.meta.dir, "reporter-child.ts"), JSON.stringify(this.options)],
+        ...(this.child === undefined ? [] : ["after-another"]),
+      ],
       {
         stdio: ["ignore", this.output.fd, "pipe", this.ends[1]],
         env: { PATH: process.env.PATH ?? "", ...this.environment },
@@ -137,6 +140,10 @@ export class Rig implements AsyncDisposable {
     this.outputReader.on("data", (text) => {
       this.stdout += String(text);
     });
+  }
+
+  signalReporter(signal: "SIGSTOP" | "SIGCONT"): void {
+    this.child?.kill(signal);
   }
 
   async killReporter(): Promise<void> {

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { rmSync } from "node:fs";
 import { Rig, until, verdict } from "./rig.ts";
 
 test("a full pipe neither blocks the reporter nor grows it: lines are dropped and counted, the journal goes on", async () => {
@@ -34,6 +35,20 @@ test("a full pipe neither blocks the reporter nor grows it: lines are dropped an
   const uids = lines().map((line) => JSON.parse(line)["log.record.uid"]);
   expect(uids).toContain("killed");
 }, 120_000);
+
+test("after a reporter that was killed in the middle of a line the next one begins a new line, without a journal too", async () => {
+  await using rig = new Rig({ output: "json" });
+  rig.startReporter();
+  rig.warden.outbox.reliable(verdict("first"));
+  await until("the first line", () => rig.stdout.includes("first"));
+  await rig.killReporter();
+  for (const end of ["", "-wal", "-shm"]) rmSync(`${rig.journal}${end}`, { force: true });
+  rig.startReporter();
+  rig.restartWarden(2);
+  rig.warden.outbox.reliable(verdict("second"));
+  await until("the second line", () => rig.stdout.includes("second"));
+  expect(rig.stdout).toMatch(/\}\n\n\{/);
+}, 30_000);
 
 test("`alerts` prints a line for each alarm and nothing else", async () => {
   await using rig = new Rig({ output: "alerts" });

@@ -130,6 +130,16 @@ export const item: fc.Arbitrary<CaptureItem> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({
+      kind: fc.constant("peer" as const),
+      pid,
+      time,
+      name: maybe(fc.option(text)),
+      known: maybe(fc.option(fc.boolean())),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
       kind: fc.constant("examined" as const),
       path: text,
       device: big,

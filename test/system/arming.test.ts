@@ -76,7 +76,8 @@ async function isKilled(id: string): Promise<boolean> {
 
 /** Which of the two rules kill. */
 async function killing(): Promise<string> {
-  return `${(await isKilled("a")) ? "a" : ""}${(await isKilled("b")) ? "b" : ""}`;
+  const [a, b] = await Promise.all([isKilled("a"), isKilled("b")]);
+  return `${a ? "a" : ""}${b ? "b" : ""}`;
 }
 
 function wardenOf(running: Running): number {
@@ -227,11 +228,21 @@ test.skipIf(reason !== undefined)(
   60_000,
 );
 
-/** Time namespaces: Linux 5.6 with CONFIG_TIME_NS. */
-const hasTimeNamespaces = Bun.spawnSync(["unshare", "--time", "--boottime", "10", "--fork", "true"]).success;
-if (!hasTimeNamespaces) console.log("skipped: no time namespaces, so that no suspension can be made");
+/**
+ * What two hours of suspension are to the orders in a state directory: CLOCK_BOOTTIME goes on meanwhile, and here the wall
+ * clock does not. They look as if they had been given two hours of that clock earlier.
+ */
+function suspendFor2Hours(folder: string): void {
+  for (const file of readdirSync(folder).map((name) => join(folder, name))) {
+    const text = readFileSync(file, "utf8");
+    writeFileSync(
+      file,
+      text.replaceAll(/"boottime":\s*([\d.]+)/g, (_, s) => `"boottime":${Math.max(0, Number(s) - 7_200)}`),
+    );
+  }
+}
 
-test.skipIf(reason !== undefined || !hasTimeNamespaces)(
+test.skipIf(reason !== undefined)(
   "a pause of an hour is over on a machine that was suspended for two, and one of three hours is not",
   async () => {
     configured("armed: [role/a, role/b]\narmed_since_hours: 0");
@@ -242,9 +253,8 @@ test.skipIf(reason !== undefined || !hasTimeNamespaces)(
       expect(command(current, "disarm", "role/b", "--for", "3h").code).toBe(0);
       expect(await killing()).toBe("");
       await current.stop();
-      // CLOCK_BOOTTIME goes on while a machine is suspended, CLOCK_MONOTONIC and here the wall clock do not.
-      const suspended = ["unshare", "--time", "--boottime", "7200"];
-      current = await Running.start(["--config", config], {}, first.folder, suspended);
+      suspendFor2Hours(join(first.folder, "state", "overrides"));
+      current = await Running.start(["--config", config], {}, first.folder);
       const ended = await current.seen((record) => record["event.name"] === "enforcement.pause_ended");
       expect(ended["override.ended_by"]).toBe("time");
       await until("the pause is over, and the disarm is not", async () => (await killing()) === "a");

@@ -61,6 +61,8 @@ function refused(
   const answer = ask(words, before);
   expect(answer.stdout).toBe("");
   for (const part of says) expect(answer.stderr).toMatch(part);
+  // What a file or a word contains must not control the terminal.
+  expect(answer.stderr).not.toMatch(/[^\n\P{Cc}]/u);
   expect(answer.stderr).not.toContain("fault:");
   expect(answer.stderr.length).toBeLessThan(2_000);
   expect(answer.code).toBe(code);
@@ -223,6 +225,8 @@ describe.skipIf(reason !== undefined)("a broken configuration ends with 2", () =
     ["no YAML", "a: [1\nb: }\n", [/config\.yaml:\d/]],
     ["a list", "- 1\n- 2\n", [/:1:/]],
     ["a relative directory", "state_directory: state\n", [/:1:/, /absolute/]],
+    ["a name that would control the terminal", "\x1b[31mfoo: 1\n", [/\\x1b\[31mfoo/]],
+    ["a value that would control the terminal", 'source: "\\e]0;owned\\a"\n', [/:1:/, /\\u001b\]0;owned/]],
     ["an address that is none", "metrics:\n  listen: everywhere\n", [/:2:/, /ADDRESS:PORT/]],
     [
       "aliases that multiply",

@@ -114,7 +114,7 @@ test.skipIf(reason !== undefined)(
     await afterRun(restarted, "after");
     expect(alarms(restarted, "after")).toMatchObject([{ "tree.known": false }]);
     // So does one whose time is over.
-    expect(command("first", "change", "begin", "--id", "CHG-8", "--under", deploy, "--for", "1s").code).toBe(
+    expect(command("first", "change", "begin", "--id", "CHG-8", "--under", deploy, "--for", "3s").code).toBe(
       0,
     );
     await restarted.seen(

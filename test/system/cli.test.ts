@@ -170,6 +170,15 @@ describe.skipIf(reason !== undefined)("a run ends within two seconds by SIGTERM,
     expect(running.records.at(-1)?.["event.name"]).toBe("warden.stopped");
   }, 30_000);
 
+  test("though each of its processes gets the signal, as systemd sends it; the last records are stored", async () => {
+    await using running = await Running.start();
+    await until("all are there", () => whole(running) !== undefined);
+    // The supervisor gets its own below: a second one would make it hurry.
+    for (const { role, pid } of processesOf(running)) if (role !== "supervisor") process.kill(pid, "SIGTERM");
+    expect((await ended(running)).code).toBe(0);
+    expect(running.records.at(-1)?.["event.name"]).toBe("warden.stopped");
+  }, 20_000);
+
   for (const role of ["warden", "reporter", "standby"] as const) {
     test(`though the ${role} stands still`, async () => {
       await using running = await Running.start();

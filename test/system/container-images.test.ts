@@ -5,7 +5,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, rmdirSync, writeFile
 import { join } from "node:path";
 import { parseBaseline } from "../../src/baseline/baseline-file.ts";
 import { quietPolicy } from "./live.ts";
-import { baseline } from "./server-watch.ts";
+import { baseline, learnedRows } from "./server-watch.ts";
 import { newFolder, Running, until, whyNot } from "./treewarden.ts";
 
 const hierarchy = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].find((path) =>
@@ -81,7 +81,8 @@ test.skipIf(reason !== undefined)(
         "k8s.container.name": "web",
       });
 
-    await Bun.sleep(5_000);
+    const isStored = () => learnedRows(running).some(({ path }) => path === "/usr/bin/tac");
+    await until("what ran before the answer is stored", isStored);
     expect(baseline(running, "learn", "--stop").code).toBe(0);
     await running.seen(({ "event.name": name }) => name === "baseline.stopped");
     expect(baseline(running, "accept", "--anyway").code).toBe(0);

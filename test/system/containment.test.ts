@@ -75,7 +75,7 @@ describe.skipIf(reason !== undefined)("a process of the reporter's user", () => 
     expect(attack("print(copied(pid, 3) > 0)", pid).text).toBe("True\n");
   }, 20_000);
 
-  test("copies nothing even from reporters that are just starting", async () => {
+  test.concurrent("copies nothing even from reporters that are just starting", async () => {
     await using running = await Running.start();
     const uid = reporterUid(running);
     const script = `
@@ -115,7 +115,7 @@ print("tried", tries > 100)
     expect(await attacker.stdout.text()).toBe("tried True\n");
   }, 40_000);
 
-  test("that stops the reporter for good does not silence the run: it is replaced within 11 s", async () => {
+  test.concurrent("that stops the reporter for good does not silence the run: it is replaced within 11 s", async () => {
     await using running = await Running.start();
     const pid = pidOf(running, "reporter");
     const begin = performance.now();

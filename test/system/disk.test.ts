@@ -7,7 +7,7 @@ const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
 
 /** The forest is saved every five seconds: one of these falls into each verdict's wait. */
-const ROUNDS = 8;
+const ROUNDS = 6;
 
 describe.skipIf(reason !== undefined)("a disk that does not answer", () => {
   test("keeps no verdict from being told while the forest is saved", async () => {

@@ -65,14 +65,6 @@ describe.skipIf(reason !== undefined)("doctor finds what run refuses:", () => {
     const why = `${state} can be written by others: chmod go-w ${state}`;
     expectSameRefusal(`state_directory: ${state}\n`, "state directory", why);
   });
-
-  test("an enforcement that is not built yet", () => {
-    expectSameRefusal(
-      `enforcement: prevent\nstate_directory: ${folder}/state\n`,
-      "configuration",
-      "enforcement prevent is not built yet",
-    );
-  });
 });
 
 test.skipIf(reason !== undefined)("doctor says which user the reporter gets", () => {
@@ -118,3 +110,45 @@ test.skipIf(reason !== undefined)(
   },
   30_000,
 );
+
+test.skipIf(reason !== undefined)(
+  "doctor says whether the kernel can end programs before their first instruction, and why not",
+  () => {
+    const prevention = (config: string, inside?: readonly string[]) =>
+      checkOf(ask("doctor", config, inside), "prevention");
+    expect(prevention("enforcement: prevent\narmed: []\n")).toMatchObject({
+      "check.status": "ok",
+      "check.detail": expect.stringContaining("dies before its first instruction"),
+    });
+    expect(prevention("source: auto\n")).toMatchObject({
+      "check.status": "ok",
+      "check.detail": "not asked for; this host can do it (enforcement: prevent)",
+    });
+    expect(prevention("source: netlink\nenforcement: prevent\narmed: []\n")).toMatchObject({
+      "check.status": "missing",
+      "check.detail": "the proc connector cannot prevent: programs are killed once they have begun",
+      "check.fix": "source: auto or ebpf",
+    });
+    // As in a container, whose root is an overlay.
+    const script =
+      'mount -t tmpfs tmpfs /mnt && mkdir /mnt/up /mnt/work && mount -t overlay -o lowerdir=/usr/bin,upperdir=/mnt/up,workdir=/mnt/work overlay /usr/bin && exec "$@"';
+    const inside = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"];
+    expect(prevention("enforcement: prevent\narmed: []\n", inside)).toMatchObject({
+      "check.status": "missing",
+      "check.detail": expect.stringContaining("the file system of /usr/bin keeps no identities of files"),
+    });
+  },
+  30_000,
+);
+
+test.skipIf(reason !== undefined)("doctor says whether there is the rescue user", () => {
+  const rescue = (user: string) => checkOf(ask("doctor", `rescue_user: ${user}\n`), "rescue user");
+  expect(rescue("root")).toMatchObject({
+    "check.status": "ok",
+    "check.detail": "uid 0: nothing is killed in its sessions",
+  });
+  expect(rescue("no-such-user")).toMatchObject({
+    "check.status": "missing",
+    "check.detail": "there is no rescue user no-such-user: its sessions are not spared",
+  });
+});

@@ -99,3 +99,14 @@ describe.skipIf(reason !== undefined)("what the ring cannot take", () => {
     expect(watch.drain().filter((event) => event.kind === "loss").length).toBe(1);
   });
 });
+
+test.skipIf(reason !== undefined)(
+  "the mark of a sensor can be read after its end, when the forest is saved",
+  () => {
+    using watch = new Watch();
+    watch.drain();
+    const { mark } = watch.sensor;
+    watch.sensor[Symbol.dispose]();
+    expect(watch.sensor.mark).toBe(mark);
+  },
+);

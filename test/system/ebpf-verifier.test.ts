@@ -2,6 +2,7 @@
 // understands it.
 import { describe, expect, test } from "bun:test";
 import { release } from "node:os";
+import { carrierNames } from "../../src/fingerprint/carriers.ts";
 import {
   addTo,
   alu,
@@ -35,7 +36,9 @@ import {
 import { readKernelBtf } from "../../src/linux/bpf/btf.ts";
 import { BpfMap } from "../../src/linux/bpf/map.ts";
 import { BpfProgram, programInfo, VerifierError } from "../../src/linux/bpf/program.ts";
+import { RingReader } from "../../src/linux/bpf/ring.ts";
 import { pinned } from "../../src/linux/bpf/syscall.ts";
+import { Decoder } from "../../src/sensor/ebpf/decode.ts";
 import { readKernelLayout } from "../../src/sensor/ebpf/kernel.ts";
 import { LoadedPrograms } from "../../src/sensor/ebpf/load.ts";
 import { openEbpfSensor } from "../../src/sensor/ebpf/sensor.ts";
@@ -170,6 +173,14 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
     }
   });
 
+  test("looks at as little where they prevent", () => {
+    using sensor = openEbpfSensor({ prevention: { carriers: carrierNames() } });
+    expect(sensor.preventionProblem).toBeUndefined();
+    for (const [name, { verifiedInstructions, machineBytes }] of sensor.programs()) {
+      expect([name, verifiedInstructions < 100_000, machineBytes < 8192]).toEqual([name, true, true]);
+    }
+  });
+
   test("takes the programs of a host with one hierarchy of cgroups, and with systemd's beside it", () => {
     for (const systemd of [undefined, { number: 1, young: false }, { number: 1, young: true }]) {
       const kernel = readKernelLayout(() => systemd);
@@ -177,6 +188,31 @@ describe.skipIf(reason !== undefined)("the verifier", () => {
         Symbol.dispose
       ]();
     }
+  });
+
+  test("takes copies of the programs, of which the first reports each event and the others nothing again", () => {
+    const kernel = { ...readKernelLayout(), hasPreemptiblePrograms: true };
+    using loaded = new LoadedPrograms(kernel, {
+      ringBytes: 1 << 20,
+      argsBytes: 4096,
+      environmentNames: [],
+    });
+    const seen: string[] = [];
+    const decoder = new Decoder({ audit: true, cgroups: true });
+    const reader = new RingReader(loaded.ring);
+    const pids = [1, 2, 3].map(() => Bun.spawnSync(["true"]).pid);
+    reader.drain(
+      (bytes, words, start, end) =>
+        decoder.decode(bytes, words, start, end, (event) => {
+          if ("pid" in event && event.pid !== undefined && pids.includes(event.pid))
+            seen.push(`${event.kind} ${event.pid}`);
+        }),
+      1 << 20,
+      false,
+    );
+    expect(seen.filter((text) => !text.startsWith("user"))).toEqual(
+      pids.flatMap((pid) => [`fork ${pid}`, `exec ${pid}`, `exit ${pid}`]),
+    );
   });
 
   test("loads the programs with arguments of 64 KiB, too", () => {

@@ -3,9 +3,10 @@ import { afterEach, expect, test } from "bun:test";
 import { copyFileSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseBaseline } from "../../src/baseline/baseline-file.ts";
+import { parseExecutables } from "../../src/baseline/executables.ts";
 import { quietPolicy } from "./live.ts";
-import { baseline } from "./server-watch.ts";
-import { newFolder, Running, whyNot } from "./treewarden.ts";
+import { baseline, learnedRows } from "./server-watch.ts";
+import { newFolder, Running, until, whyNot } from "./treewarden.ts";
 
 const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
@@ -14,7 +15,7 @@ if (noDatabase) console.log("skipped: this test needs dpkg's database");
 
 const stranger = "/usr/bin/tw-test-learned";
 /** What was learned is reported every two seconds, its digests when the examiner, last in line for the CPU, has read the files. */
-const TOLD_MS = 15_000;
+const REPORTED_WITHIN_MS = 20_000;
 
 afterEach(() => rmSync(stranger, { force: true }));
 
@@ -34,7 +35,16 @@ test.skipIf(reason !== undefined || noDatabase)(
     await running.seen(({ "event.name": name }) => name === "baseline.learning");
     Bun.spawnSync([stranger]);
     Bun.spawnSync(["/usr/bin/tac", "/dev/null"]);
-    await Bun.sleep(TOLD_MS);
+    const isDescribed = (path: string): boolean =>
+      learnedRows(running)
+        .filter((row) => row.path === path)
+        .flatMap((row) => parseExecutables(row.executables) ?? [])
+        .some((executable) => executable.package !== undefined && executable.digest !== undefined);
+    await until(
+      "package and digest of both are reported",
+      () => isDescribed(stranger) && isDescribed("/usr/bin/tac"),
+      REPORTED_WITHIN_MS,
+    );
     expect(baseline(running, "learn", "--stop").code).toBe(0);
     await running.seen(({ "event.name": name }) => name === "baseline.stopped");
     expect(baseline(running, "accept", "--anyway").code).toBe(0);

@@ -5,6 +5,7 @@ import { closeSync, mkdirSync, openSync, rmdirSync, writeFileSync } from "node:f
 import { join } from "node:path";
 import { programName, programsAt } from "../../src/linux/bpf/cgroup-link.ts";
 import { findUnifiedHierarchy } from "../../src/linux/cgroup-mount.ts";
+import { EPERM } from "../../src/linux/libc.ts";
 import { openEbpfSensor } from "../../src/sensor/ebpf/sensor.ts";
 import { whyNot } from "./ebpf-watch.ts";
 import { Actor, ActorFolder, NetworkWatch, noFilters } from "./network-watch.ts";
@@ -32,7 +33,8 @@ describe.skipIf(root === undefined)("the network programs", () => {
   const watchConnects = () => new NetworkWatch(["connect"], { networkCgroup: cgroup });
 
   /** A program of somebody else's at the hook connect4 of the test's control group. */
-  const holder = (flags: number) => Actor.start(folder.compile("cgroup-holder"), cgroup, `${flags}`);
+  const holder = (flags: number, what = "allow") =>
+    Actor.start(folder.compile("cgroup-holder"), cgroup, `${flags}`, what);
 
   test("see every process of the host, and only those of a control group if one is named", async () => {
     await using inside = await Actor.start(folder.actor);
@@ -53,6 +55,48 @@ describe.skipIf(root === undefined)("the network programs", () => {
     using second = watchConnects();
     await actor.do("tcp 127.0.0.1 9");
     expect([first.network(actor.pid).length, second.network(actor.pid).length]).toEqual([1, 1]);
+  });
+
+  // systemd attaches its filters with the first of these flags, and with the second to units that are not delegated.
+  test.each([
+    ["BPF_F_ALLOW_MULTI", 2],
+    ["BPF_F_ALLOW_OVERRIDE", 1],
+  ])(
+    "leave a firewall of packets, as of systemd's IPAddressDeny=, in force that was attached with %s",
+    async (_, flags) => {
+      await using _firewall = await holder(flags, "firewall");
+      await using actor = await Actor.start(folder.actor);
+      writeFileSync(join(cgroup, "cgroup.procs"), `${actor.pid}`);
+      const attempts = async () => [
+        (await actor.do("udp 127.9.9.9 9")).errno,
+        (await actor.do("udp 127.0.0.1 9")).errno,
+      ];
+      expect(await attempts()).toEqual([EPERM, 0]);
+      {
+        using watch = new NetworkWatch(["connect", "send"], { networkCgroup: cgroup });
+        expect(await attempts()).toEqual([EPERM, 0]);
+        expect(watch.network(actor.pid)).toMatchObject([
+          { kind: "send", peerAddress: "127.9.9.9", denied: false },
+          { kind: "send", peerAddress: "127.0.0.1", denied: false },
+        ]);
+      }
+      expect(await attempts()).toEqual([EPERM, 0]);
+    },
+  );
+
+  test("run beside a program at the same hook that systemd would let others override, of a control group below", async () => {
+    const below = join(cgroup, "unit");
+    mkdirSync(below);
+    try {
+      await using _other = await Actor.start(folder.compile("cgroup-holder"), below, "1", "allow");
+      await using actor = await Actor.start(folder.actor);
+      writeFileSync(join(below, "cgroup.procs"), `${actor.pid}`);
+      using watch = watchConnects();
+      await actor.do("tcp 127.0.0.1 9");
+      expect(watch.network(actor.pid)).toHaveLength(1);
+    } finally {
+      rmdirSync(below);
+    }
   });
 
   test("name the program that has a hook exclusively, and leave nothing attached then", async () => {

@@ -130,8 +130,15 @@ describe.skipIf(reason !== undefined)("what others do to treewarden is recorded"
       (await running.metrics()).value("treewarden_self_events_total", { event: "self.signaled" }) ?? 0;
     await until("all are counted", async () => (await counted()) === 10_000);
     await running.stop();
-    const conts = journaled(running).filter(isOf("self.signaled", { "self.signal": "SIGCONT" }));
-    expect(conts.map((record) => record["self.count"])).toEqual([1, 9_999]);
+    const signals = journaled(running).filter(isOf("self.signaled", {}));
+    const conts = signals.filter((record) => record["self.signal"] === "SIGCONT");
+    expect(conts).toHaveLength(2);
+    // Those that came too fast to be told apart are in whichever record came next.
+    const numbers = [
+      ...conts.map((record) => record["self.count"]),
+      ...signals.map((record) => record["self.omitted"] ?? 0),
+    ];
+    expect(numbers.map(Number).reduce((sum, each) => sum + each)).toBe(10_000);
   }, 30_000);
 
   test.concurrent("each process that is killed: who did it where a warden lives on, and that it was", async () => {

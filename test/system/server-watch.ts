@@ -1,6 +1,8 @@
 // What treewarden says of the server of server-fixture.ts: its policy, its baseline, its alarms.
+import { Database } from "bun:sqlite";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { JOURNAL_FILE } from "../../src/reporter/journal-reader.ts";
 import type { Server } from "./server-fixture.ts";
 import type { JsonRecord, Running } from "./treewarden.ts";
 
@@ -54,11 +56,32 @@ export function baseline(
   return { code: exitCode, lines, errors: stderr.toString() };
 }
 
-/** Alerts and kills on trees of the server's that were told from the record number `from` on. */
-export function alarms(running: Running, from = 0): JsonRecord[] {
-  return running.records
-    .slice(from)
-    .filter((record) => record["event.name"] === "policy.verdict" && isServers(record["tree.exact"]));
+/**
+ * Alerts and kills on trees of the server's that ran at `since` or later, in milliseconds since the epoch. Not by the order
+ * of the records: an exec like one that was judged before is delivered up to 100 ms late (docs/sensors.md), among those
+ * of whatever the test does next.
+ */
+export function alarms(running: Running, since = 0): JsonRecord[] {
+  return running.records.filter(
+    (record) =>
+      record["event.name"] === "policy.verdict" &&
+      isServers(record["tree.exact"]) &&
+      Date.parse(String(record.timestamp)) >= since,
+  );
+}
+
+/** A row of what the reporter has stored of a learning run, as far as tests look at it. */
+export interface LearnedRow {
+  readonly path: string;
+  readonly executables: string;
+  readonly contents: string;
+}
+
+/** What the reporter has stored of what was learned, up to now. */
+export function learnedRows(running: Running): readonly LearnedRow[] {
+  using database = new Database(join(running.folder, "state", JOURNAL_FILE), { readonly: true });
+  database.run("PRAGMA busy_timeout = 2000");
+  return database.query<LearnedRow, []>("SELECT path, executables, contents FROM learned").all();
 }
 
 /** What compare does not find in the baseline of the server's. */

@@ -8,7 +8,7 @@ import { whyNot } from "./treewarden.ts";
 const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
 
-const SECONDS = 20;
+const SECONDS = 12;
 /** Between two collections garbage may grow by so much. */
 const SLACK_MB = 12;
 

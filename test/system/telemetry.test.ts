@@ -16,7 +16,7 @@ describe.skipIf(reason !== undefined)("between treewarden and a Collector", () =
   // Builds it on a new machine.
   beforeAll(() => void otelcol(), 900_000);
 
-  test("every fault of an answer: nothing is missing that was not rejected, counted and reported", async () => {
+  test.concurrent("every fault of an answer: nothing is missing that was not rejected, counted and reported", async () => {
     await using scene = new TelemetryScene();
     const { hop } = scene;
     await scene.start();
@@ -41,7 +41,7 @@ describe.skipIf(reason !== undefined)("between treewarden and a Collector", () =
     expect(reportedMissing(scene.journal)).toBe(hop.rejected.size);
   }, 120_000);
 
-  test("no way at all: nobody listens, wrong certificates, a stopped Collector, a new one, a full disk", async () => {
+  test.concurrent("no way at all: nobody listens, wrong certificates, a stopped Collector, a new one, a full disk", async () => {
     await using scene = new TelemetryScene();
     const { hop, collector, certificates, disk } = scene;
     await scene.start();
@@ -75,7 +75,7 @@ describe.skipIf(reason !== undefined)("between treewarden and a Collector", () =
     expect(await scene.running.stop()).toBe(0);
   }, 120_000);
 
-  test("kill -9 of each process while the Collector is away: what was journaled arrives", async () => {
+  test.concurrent("kill -9 of each process while the Collector is away: what was journaled arrives", async () => {
     await using scene = new TelemetryScene();
     const { hop, certificates } = scene;
     await scene.start();

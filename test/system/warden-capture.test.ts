@@ -80,9 +80,9 @@ test.skipIf(reason !== undefined)(
     await running.seen(({ "event.name": name }) => name === "baseline.stopped");
     expect(baseline(running, "accept", "--anyway").code).toBe(0);
     await running.seen(({ "event.name": name }) => name === "baseline.loaded");
-    const patterns = ["exclude", "add", "/**/tw-excluded", "--for", "8s", "--reason", "maintenance"];
+    const patterns = ["exclude", "add", "/**/tw-excluded", "--for", "5s", "--reason", "maintenance"];
     expect(baseline(running, ...patterns).code).toBe(0);
-    const excludedUntil = Date.now() + 8_000;
+    const excludedUntil = Date.now() + 5_000;
 
     const before = running.records.length;
     const capture = join(folder, "capture");

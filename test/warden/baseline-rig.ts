@@ -1,12 +1,13 @@
 // The warden's parts that know and learn trees, on a state directory of their own.
 
-import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { formatBaseline } from "../../src/baseline/baseline-file.ts";
 import { IN_FORCE } from "../../src/baseline/file-names.ts";
 import type { SealedUpdate } from "../../src/baseline/learned.ts";
 import {
+  answerName,
   formatWardenRequest,
   REQUEST_FOLDER,
   requestName,
@@ -21,6 +22,7 @@ import { writeNow } from "../../src/warden/atomic-file-writer.ts";
 import { Epoch } from "../../src/warden/epoch.ts";
 import { KnownTrees, type KnownTreesInputs } from "../../src/warden/known-trees.ts";
 import { Learner } from "../../src/warden/learner.ts";
+import { parseWardenAnswer, type WardenAnswer } from "../../src/warden/warden-answer.ts";
 import { WardenRequests } from "../../src/warden/warden-requests.ts";
 import { entry, NOON } from "../baseline/samples.ts";
 
@@ -50,6 +52,8 @@ export class BaselineRig implements Disposable {
   readonly changes: { readonly event: string; readonly details: EventRecord }[];
   /** What was reported as learned. */
   readonly learned: SealedUpdate[] = [];
+  /** How many trees of it have not reached the journal. */
+  unconfirmedTrees = 0;
   readonly knownTrees: KnownTrees;
   readonly learner: Learner;
   readonly requests: WardenRequests;
@@ -83,6 +87,7 @@ export class BaselineRig implements Disposable {
       knownTrees: this.knownTrees,
       origin: "run:1",
       reportLearned: (update) => this.learned.push(update) > 0,
+      unconfirmedTrees: () => this.unconfirmedTrees,
       look: () => undefined,
     });
     const capture = { start: () => undefined, stop: () => undefined };
@@ -96,6 +101,8 @@ export class BaselineRig implements Disposable {
       writeFile: writeNow,
       reloadOverrides: () => [],
       reload: () => undefined,
+      closedTexts: () => [],
+      stopped: { carryOut: () => ({ problem: "nothing is stopped", count: 0 }) },
       status: () => {
         throw new Error("nobody asks");
       },
@@ -120,6 +127,13 @@ export class BaselineRig implements Disposable {
 
   putInForce(...trees: readonly string[]): void {
     this.write(IN_FORCE, baselineOf(...trees));
+  }
+
+  /** The warden's answer to the last request. */
+  answer(): WardenAnswer | undefined {
+    return parseWardenAnswer(
+      readFileSync(this.path(join(REQUEST_FOLDER, answerName(requestName(1, 1)))), "utf8"),
+    );
   }
 
   /** What a command of root's leaves behind, and the warden's answer to it. */

@@ -58,6 +58,8 @@ class Host {
   settings: ArmingSettings = { enforcement: "kill", armed: [], armed_since_hours: 168 };
   readonly changes: { readonly event: string; readonly details: EventRecord }[] = [];
   warden: EnforcementInForce;
+  /** How often verdicts have found other orders. */
+  refreshed = 0;
   private readonly files = new Map<OverrideKind, string>();
   private version = 0;
   private saved = "";
@@ -156,6 +158,9 @@ class Host {
       moment: () => this.now,
       records,
       onProblems: () => undefined,
+      onRefreshed: () => {
+        this.refreshed += 1;
+      },
     });
   }
 }
@@ -453,6 +458,16 @@ describe("a pause", () => {
     ]);
     for (const { details } of host.changes) expect(details["policy.severity"]).toBe("high");
     expect(host.changes.at(-1)?.details["override.ended_by"]).toBe("time");
+  });
+
+  test("that a verdict finds before its request is read is put into force for the kernel, too, once", () => {
+    const host = new Host();
+    host.warden.refresh();
+    expect(host.refreshed).toBe(0);
+    pauseOf(host, 3_000);
+    host.warden.refresh();
+    host.warden.refresh();
+    expect([host.refreshed, host.warden.mayAct]).toEqual([1, false]);
   });
 
   test("that is taken back is recorded as ended by an order", () => {

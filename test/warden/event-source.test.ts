@@ -1,8 +1,11 @@
 import { expect, test } from "bun:test";
-import { defaultConfig } from "../../src/config/config.ts";
+import { type Config, defaultConfig } from "../../src/config/config.ts";
+import { ruleStatesOf } from "../../src/enforcement/arming.ts";
+import { noOverrides } from "../../src/enforcement/overrides.ts";
 import { Poll } from "../../src/linux/epoll.ts";
 import { Timer } from "../../src/linux/timerfd.ts";
 import { Totals } from "../../src/report/totals.ts";
+import type { CarriedSignals } from "../../src/sensor/condemned.ts";
 import type { Sensor } from "../../src/sensor/event.ts";
 import type { LastResort } from "../../src/sensor/open.ts";
 import type { LiveSource, SourceChoice } from "../../src/vocabulary/sensors.ts";
@@ -12,26 +15,29 @@ import { policyOf } from "../policy/helpers.ts";
 
 const failure = new Error("recvmmsg: ENOMEM");
 
-function pretendedSensor(source: LiveSource, reads: boolean[]): Sensor {
+function pretendedSensor(source: LiveSource, reads: boolean[], carried: CarriedSignals[]): Sensor {
   const timer = new Timer();
   return {
     source,
     fd: timer.fd,
     drain() {},
     readEnvironment: (on) => void reads.push(on),
+    carrySignals: (signals) => void carried.push(signals),
     [Symbol.dispose]: () => timer[Symbol.dispose](),
   };
 }
 
 /** An event source under this choice; `opened` collects what it asked for. */
-function eventSource(choice: SourceChoice) {
+function eventSource(choice: SourceChoice, config: Partial<Config> = {}) {
   const opened: { readonly choice: SourceChoice; readonly lastResort: LastResort | undefined }[] = [];
   /** What the sensors were told of the environment. */
   const reads: boolean[] = [];
+  /** Which signals they were to carry on. */
+  const carried: CarriedSignals[] = [];
   const poll = new Poll();
   const totals = new Totals();
   const source = new EventSource({
-    config: { ...defaultConfig(), source: choice },
+    config: { ...defaultConfig(), ...config, source: choice },
     poll,
     token: 1,
     totals,
@@ -39,13 +45,14 @@ function eventSource(choice: SourceChoice) {
     open(asked, lastResort) {
       opened.push({ choice: asked, lastResort });
       const next = lastResort?.source === "ebpf" ? "netlink" : "ebpf";
-      return { sensor: pretendedSensor(asked === "auto" ? next : asked, reads), why: "because" };
+      return { sensor: pretendedSensor(asked === "auto" ? next : asked, reads, carried), why: "because" };
     },
   });
   return {
     source,
     opened,
     reads,
+    carried,
     [Symbol.dispose]() {
       source[Symbol.dispose]();
       poll[Symbol.dispose]();
@@ -87,3 +94,24 @@ test("the environment is read only while a rule in force asks for it", () => {
     rig.source.applyPolicy(policyOf([{ id: "a", when, action: "alert" }]), nothing);
   expect(rig.reads).toEqual([false, true, true, true]);
 });
+
+const evidence = { ...defaultConfig().evidence, enabled: true };
+
+test.each([
+  ["rules kill", "kill", {}, true, "SIGKILL"],
+  ["rules kill, and evidence is taken", "kill", { evidence }, true, "both"],
+  ["rules stop", "stop", {}, true, "both"],
+  ["rules may not act", "stop", { evidence }, false, "none"],
+] as const)(
+  "the kernel holds processes that stand still only where there may be some: %s",
+  (_, action, config, mayAct, signals) => {
+    using rig = eventSource("ebpf", config);
+    const policy = policyOf([
+      { id: "shell", when: { "==": [{ var: "process.executable.name" }, "sh"] }, action },
+    ]);
+    rig.source.applyPolicy(policy, { mayAct, states: ruleStatesOf(policy, () => true, noOverrides) });
+    rig.source.hasCondemned = () => true;
+    rig.source.applyPolicy(policy, { mayAct: false, states: new Map() });
+    expect(rig.carried).toEqual([signals, "both"]);
+  },
+);

@@ -25,6 +25,7 @@ function verdicts(settings: Omit<ArmingSettings, "armed_since_hours">): Record<s
     moment: () => ({ wall: 0, boot: "0", boottime: 0 }),
     records: { ended: [], onOrders: () => undefined, remind: () => undefined },
     onProblems: () => undefined,
+    onRefreshed: () => undefined,
   });
   const changes = totals.takeChanged(1e9).map((text): [string, string[], unknown] => JSON.parse(text));
   return Object.fromEntries(

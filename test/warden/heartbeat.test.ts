@@ -37,6 +37,8 @@ const status: WardenStatus = {
   baseline: { digest: "sha256:base", trees: 3, since: 0 },
   configuration: { file: null, digest: "sha256:config", since: 0 },
   degraded: ["OTLP is off: ..."],
+  stopped: [],
+  prevention: null,
   lost: 5,
   backlog: 1,
   waiting: [],

@@ -110,6 +110,18 @@ test("a baseline that cannot be read at the start leaves nothing known, unknown 
   expect(rig.knownTrees.lookUp(exec, NOON)).toEqual({});
 });
 
+test("the answer to a command that changes the baseline has the epoch of it, or what is wrong with the file", () => {
+  using rig = new BaselineRig({ inForce: ["/cron/sh"] });
+  const before = rig.epoch.current;
+  rig.putInForce("/cron/sh", "/cron/ls");
+  rig.request({ kind: "reload-baseline" });
+  expect(rig.answer()).toMatchObject({ problems: [], epoch: rig.epoch.current });
+  expect(rig.epoch.current).toBeGreaterThan(before);
+  rig.write(IN_FORCE, "broken\n");
+  rig.request({ kind: "reload-baseline" });
+  expect(rig.answer()?.problems.length).toBeGreaterThan(0);
+});
+
 test("without a baseline nothing is known or unknown, and only a learning collects", () => {
   using rig = new BaselineRig();
   expect(rig.knownTrees.lookUp(exec, NOON)).toEqual({ known: null, familiar: null });

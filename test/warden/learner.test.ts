@@ -1,7 +1,8 @@
 // What is learned of this host, and kept for the next warden.
 import { expect, test } from "bun:test";
-import { mkdirSync, rmdirSync, statSync } from "node:fs";
+import { mkdirSync, readFileSync, rmdirSync, statSync } from "node:fs";
 import { LEARNING_STATE } from "../../src/baseline/file-names.ts";
+import { type LearningState, parseState } from "../../src/baseline/learning-state.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
 import { lineage } from "../baseline/lineages.ts";
@@ -21,6 +22,33 @@ test("a state that cannot be written ends nothing: it is reported once, and writ
   expect(statSync(state).isFile()).toBe(true);
 });
 
+test("trees that are not in the journal when the warden ends are known to the next one as possibly lost", () => {
+  using first = new BaselineRig();
+  first.learner.start(null);
+  const leaf = lineage({ run: "/usr/bin/install" });
+  const facts = { ...factsFromEvents(nothingKnown), executable: "/usr/bin/install", cgroup: "/" };
+  first.learner.onExec({ process: { lineage: leaf }, facts, tree: treeOf(leaf) }, {});
+  first.unconfirmedTrees = 1;
+  first.learner.report();
+  expect(savedState(first)).toMatchObject({ trees: 1, inTransit: 1, unconfirmed: 0 });
+  const second = new BaselineRig({ after: first });
+  second.learner.stop();
+  expect(savedState(second)).toMatchObject({ trees: 1, inTransit: 0, unconfirmed: 1 });
+});
+
+test("the saved state follows what has reached the journal", () => {
+  using rig = new BaselineRig();
+  rig.learner.start(null);
+  rig.unconfirmedTrees = 3;
+  rig.learner.report();
+  expect(rig.learner.hasReports).toBe(false);
+  rig.unconfirmedTrees = 0;
+  expect(rig.learner.hasReports).toBe(true);
+  rig.learner.report();
+  expect(savedState(rig)).toMatchObject({ inTransit: 0 });
+  expect(rig.learner.hasReports).toBe(false);
+});
+
 test("what runs in a container before its image is known is neither known nor unknown, and learned below its image", () => {
   let image: string | undefined;
   using rig = new BaselineRig({ inForce: ["/nothing"], imageOf: () => image });
@@ -38,3 +66,7 @@ test("what runs in a container before its image is known is neither known nor un
   expect(rig.learned).toMatchObject([{ kind: "tree", tree: { scope: "container/nginx" } }]);
   expect(knownTrees.lookUp(exec, NOON).known).toBe(false);
 });
+
+function savedState(rig: BaselineRig): LearningState | undefined {
+  return parseState(readFileSync(rig.path(LEARNING_STATE), "utf8"));
+}

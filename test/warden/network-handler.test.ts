@@ -4,6 +4,7 @@ import { ruleStatesOf } from "../../src/enforcement/arming.ts";
 import { ProcessKiller } from "../../src/enforcement/kill.ts";
 import { KillBudget } from "../../src/enforcement/kill-budget.ts";
 import { noOverrides } from "../../src/enforcement/overrides.ts";
+import { StoppedTrees } from "../../src/enforcement/stopped-trees.ts";
 import { identify } from "../../src/fingerprint/identify.ts";
 import type { Policy } from "../../src/policy/policy.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
@@ -57,13 +58,17 @@ class World {
     const signals = {
       now: () => this.now,
       startTicks: () => 100,
-      kill: ({ pid }: { readonly pid: number }) => {
+      wallNow: () => 0,
+      release: () => "gone" as const,
+      send: ({ pid }: { readonly pid: number }) => {
         this.killed.push(pid);
         return "sent" as const;
       },
       isOwnProcess: () => false,
     };
-    const killer = new ProcessKiller(this.tracker.forest, signals, new KillBudget(10), { spareBefore: 0 });
+    const killer = new ProcessKiller(this.tracker.forest, signals, new KillBudget(10), new StoppedTrees(), {
+      spareBefore: 0,
+    });
     const stamp = recordUids(new Uint8Array(5));
     this.repeated = new RepeatedVerdicts({
       report: (record) => this.records.push(record) > 0,
@@ -98,6 +103,7 @@ class World {
       wallOffset: () => 0,
       isReported: () => false,
       budget: { take: () => true },
+      isSpared: () => false,
       ...more,
     });
     this.exec(SERVER, "/usr/bin/python3", { cgroup: "/system.slice/shop.service", uid: 33 });
@@ -249,6 +255,12 @@ describe("deny", () => {
     const world = new World(rule("deny"), { armed: true });
     world.connect();
     expect(world.records[0]).toMatchObject({ "policy.outcome": "failed", "policy.reason": "already_done" });
+  });
+
+  test("spares treewarden's own processes, as kills do", () => {
+    const world = new World(rule("deny"), { armed: true, isSpared: ({ pid }) => pid === SERVER });
+    world.connect();
+    expect(world.records[0]).toMatchObject({ "policy.outcome": "withheld", "policy.reason": "treewarden" });
   });
 });
 

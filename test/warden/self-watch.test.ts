@@ -4,7 +4,7 @@ import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { EventRecord } from "../../src/report/event-record.ts";
 import { Totals } from "../../src/report/totals.ts";
-import type { OwnSignal } from "../../src/sensor/event.ts";
+import type { OwnSignal, SignalSink } from "../../src/sensor/event.ts";
 import { SelfWatch } from "../../src/warden/self-watch.ts";
 
 const { SIGINT, SIGKILL, SIGSTOP, SIGTERM } = constants.signals;
@@ -21,12 +21,12 @@ function watched() {
   const state = { now: 0, problem: undefined as string | undefined };
   const recorded: (EventRecord & { readonly event: string })[] = [];
   const totals = new Totals();
-  let onSignal: (signal: OwnSignal) => void = () => undefined;
+  let sink: SignalSink = { signal: () => undefined, lost: () => undefined };
   const watch = new SelfWatch({
     forest: { get: () => undefined },
     source: {
-      watchSignals: (_pids, sink) => {
-        onSignal = sink;
+      watchSignals: (_pids, to) => {
+        sink = to;
       },
       findTampering: () => state.problem,
     },
@@ -43,10 +43,19 @@ function watched() {
     executable: "/usr/bin/treewarden",
   });
   const signal = (changes: Partial<OwnSignal>) =>
-    onSignal({ pid: 20, signal: SIGSTOP, isKernels: false, senderPid: 99, senderUid: 0, ...changes });
+    sink.signal({ pid: 20, signal: SIGSTOP, isKernels: false, senderPid: 99, senderUid: 0, ...changes });
   watch.setPids({ supervisor: 10, warden: 20, reporter: 30 });
-  return { state, recorded, totals, watch, signal };
+  return { state, recorded, totals, watch, signal, lost: (count: number) => sink.lost(count) };
 }
+
+test("signals that came too fast are counted, and the next record has their number", () => {
+  using watching = withDisposal(watched());
+  const { signal, lost, recorded, totals } = watching;
+  lost(7);
+  signal({});
+  expect(recorded).toMatchObject([{ "self.count": 1, "self.omitted": 7 }]);
+  expect(totals.sumOf("selfEvents")).toBe(8);
+});
 
 test("a signal is recorded with the process that got it, also when another one has its place", () => {
   using watching = withDisposal(watched());

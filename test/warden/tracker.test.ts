@@ -14,6 +14,7 @@ const source = "ebpf";
 
 class World {
   readonly records: EventRecord[] = [];
+  readonly missedExits: number[] = [];
   private ms = 1_000;
   private readonly tracker: Tracker;
 
@@ -29,6 +30,7 @@ class World {
           this.records.push(records.exec(execSubject(exec, 0, inputs), "process.exec", stamp)),
         onExit: (process, tree, event) =>
           this.records.push(records.exit(event, process, tree, inputs.bootTimeMs, event.time, stamp)),
+        onMissedExit: ({ pid }) => this.missedExits.push(pid),
         onNetwork: () => undefined,
         onClose: () => undefined,
         onLoss: () => undefined,
@@ -39,6 +41,18 @@ class World {
   private step(): number {
     this.ms += 100;
     return this.ms * 1e6;
+  }
+
+  fork(pid: number): void {
+    const time = this.step();
+    const startTicks = Math.floor(time / 1e7);
+    this.tracker.handle({ kind: "fork", source, time, pid, parentPid: 50, startTicks, startExact: true });
+  }
+
+  /** A scan that finds nothing. */
+  scan(): void {
+    const { missing } = this.tracker.reconcile([], this.step());
+    this.tracker.forget(missing);
   }
 
   /** A whole life: fork, exec, exit. `exact`: the sensor knows the start from the kernel. */
@@ -88,4 +102,15 @@ test("an exit of a process whose start is known to a few ticks only has no creat
   const world = new World();
   world.life(300, "/opt/shop/run", 0, false);
   expect(world.records.at(-1)).not.toHaveProperty("process.creation.time");
+});
+
+test("a process whose exit was lost has ended once a scan lacks it, or its pid is given out again", () => {
+  const world = new World();
+  world.life(300, "/opt/shop/run", 0);
+  world.fork(301);
+  world.fork(302);
+  world.fork(301);
+  expect(world.missedExits).toEqual([301]);
+  world.scan();
+  expect(world.missedExits.toSorted()).toEqual([301, 301, 302]);
 });

@@ -4,6 +4,7 @@ import { ruleStatesOf } from "../../src/enforcement/arming.ts";
 import { ProcessKiller } from "../../src/enforcement/kill.ts";
 import { KillBudget } from "../../src/enforcement/kill-budget.ts";
 import { noOverrides } from "../../src/enforcement/overrides.ts";
+import { StoppedTrees } from "../../src/enforcement/stopped-trees.ts";
 import { identify } from "../../src/fingerprint/identify.ts";
 import type { Policy } from "../../src/policy/policy.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
@@ -50,10 +51,14 @@ class World {
     const signals = {
       now: () => 0,
       startTicks: () => undefined,
-      kill: () => "gone" as const,
+      wallNow: () => 0,
+      send: () => "gone" as const,
+      release: () => "gone" as const,
       isOwnProcess: () => false,
     };
-    const killer = new ProcessKiller(this.tracker.forest, signals, new KillBudget(0), { spareBefore: 0 });
+    const killer = new ProcessKiller(this.tracker.forest, signals, new KillBudget(0), new StoppedTrees(), {
+      spareBefore: 0,
+    });
     const hello = {
       type: "hello" as const,
       run: "1",
@@ -99,10 +104,12 @@ class World {
     });
   }
 
-  run(executable: string, more: Partial<ProcessFacts> = {}): void {
+  /** `isPrevented`: the kernel has ended it. */
+  run(executable: string, more: Partial<ProcessFacts> = {}, isPrevented = false): void {
     this.pid += 1;
     const facts = { ...unknownFacts, executable, args: [executable], uid: 0, ...more };
-    this.tracker.handle({ kind: "exec", source: "ebpf", time: 1e9, pid: this.pid, facts });
+    const prevented = isPrevented;
+    this.tracker.handle({ kind: "exec", source: "ebpf", time: 1e9, pid: this.pid, facts, prevented });
   }
 
   /** Verdicts by role, rule, action, outcome and severity, observations by outcome, and rules that were left undecided. */
@@ -142,6 +149,66 @@ test("each verdict is counted as what it is, whatever the one before was", () =>
     alerted: 3,
     would_kill: 2,
   });
+});
+
+test("what the kernel has ended is reported as prevented; as a mismatch if the policy would have let it be", () => {
+  const policy = policyOf([{ id: "bad", when: runs("bad"), action: "kill" }]);
+  const states = ruleStatesOf(policy, () => true, noOverrides);
+  const mismatches: unknown[] = [];
+  let inForceSince = 0;
+  const world = new World(policy, {
+    enforcement: { mayAct: true, states, refresh: () => false },
+    wasInForce: (time) => time >= inForceSince,
+    onMismatch: ({ facts }) => mismatches.push(facts.executable),
+  });
+  world.run("/usr/bin/bad", {}, true);
+  world.run("/usr/bin/fine", {}, true);
+  expect(mismatches).toEqual(["/usr/bin/fine"]);
+  expect(world.reported.map((record) => [record["policy.outcome"], record["policy.reason"]])).toEqual([
+    ["prevented", undefined],
+    ["prevented", "mismatch"],
+  ]);
+  // It was ended by a policy before this one.
+  inForceSince = 2e9;
+  world.run("/usr/bin/other", {}, true);
+  expect(mismatches).toHaveLength(1);
+});
+
+test("of what the kernel has ended no path is believed that a user chose: it excepts nothing, and is no mismatch", () => {
+  const except = [{ "==": [{ var: "process.executable.path" }, "/usr/bin/fine"] }];
+  const policy = policyOf([
+    { id: "bad", when: { "==": [{ var: "process.user.id" }, 0] }, except, action: "kill" },
+  ]);
+  const states = ruleStatesOf(policy, () => true, noOverrides);
+  const mismatches: unknown[] = [];
+  const world = new World(policy, {
+    enforcement: { mayAct: true, states, refresh: () => false },
+    onMismatch: ({ facts }) => mismatches.push(facts.executable),
+  });
+  for (let i = 0; i < 3; i += 1) world.run("/usr/bin/fine", { userMounts: true });
+  for (let i = 0; i < 3; i += 1) world.run("/usr/bin/fine", { userMounts: true }, true);
+  // Below thousands of folders the path is not known.
+  world.run("/usr/bin/fine", { executable: undefined }, true);
+  expect(mismatches).toEqual([]);
+  expect(world.verdicts).toMatchObject({ "role bad kill prevented medium": 4 });
+  world.run("/usr/bin/fine", {}, true);
+  expect(mismatches).toEqual(["/usr/bin/fine"]);
+});
+
+test("what the kernel has ended is no mismatch if its control group is too long for a rule to be decided", () => {
+  const unknown = { "==": [{ var: ["tree.known", true] }, false] };
+  const policy = policyOf([{ id: "bad", when: unknown, action: "kill" }]);
+  const states = ruleStatesOf(policy, () => true, noOverrides);
+  const mismatches: unknown[] = [];
+  const world = new World(policy, {
+    enforcement: { mayAct: true, states, refresh: () => false },
+    knowledgeOf: ({ facts }) => (facts.cgroup === undefined ? {} : { known: true }),
+    onMismatch: ({ facts }) => mismatches.push(facts.executable),
+  });
+  world.run("/usr/bin/tool", {}, true);
+  expect(mismatches).toEqual([]);
+  world.run("/usr/bin/tool", { cgroup: "/user.slice" }, true);
+  expect(mismatches).toEqual(["/usr/bin/tool"]);
 });
 
 test("with a new policy the same rule is counted under its new action", () => {

@@ -24,6 +24,7 @@ const byPeer = {
   when: { and: [{ under: ["shopd"] }, { "==": [{ var: "network.peer.port" }, 4444] }] },
   action: "deny",
 };
+const byUserName = { "==": [{ var: "process.user.name" }, "www-data"] };
 const byUser = { "==": [{ var: "process.user.id" }, 33] };
 const byAge = { id: "by-age", when: isYoung, action: "kill" };
 
@@ -58,7 +59,8 @@ test.each([
     {},
     "all",
   ],
-  ["the kernel cannot decide the denial", [{ ...byPeer, when: byUser }], {}, "none"],
+  ["a denial depends on the user, whom the kernel knows", [{ ...byPeer, when: byUser }], {}, "unsettled"],
+  ["the kernel cannot decide the denial", [{ ...byPeer, when: byUserName }], {}, "none"],
   ["nothing is denied", [{ ...byPeer, action: "alert" }], {}, "none"],
   ["whatever matches no rule is killed", [], { default: "kill" }, "all"],
 ] as const)("%s", (_, rules, more, expected) => {

@@ -51,7 +51,7 @@ export async function accept(flags: AcceptFlags, host: BaselineHost): Promise<vo
   showEntries(entries, proposal.known, flags);
   printNotes(proposal, state);
   await confirm(entries, proposal.known, flags);
-  putIntoForce(entries, state, host.stateDirectory, flags.role);
+  await putIntoForce(entries, state, host.stateDirectory, flags.role);
 }
 
 /** Only root can put a baseline into force, whether there is one to accept or not. Throws a CommandError. */
@@ -68,21 +68,31 @@ function checkMayAccept(stateDirectory: string): void {
   }
 }
 
-/** Refuses rows that the reporter has made up, and a journal from which it has removed some. */
+/**
+ * Refuses rows that the reporter has made up, and a journal from which it has removed some. Those that were on their way
+ * when a warden ended, as at a reboot, may be missing: nobody can bring them any more.
+ */
 function checkRows(learned: CandidateRows, state: LearningState, { anyway }: AcceptFlags): void {
   const missing = state.trees - arrivedTrees(learned, state);
   const problems = [
     ...(learned.foreign > 0 ? [{ problem: foreignText(learned.foreign), fix: FOREIGN_HINT }] : []),
-    ...(missing > 0
+    ...(missing > state.unconfirmed
       ? [{ problem: `${missing} of ${state.trees} learned trees are not in the journal`, fix: "learn again" }]
       : []),
   ];
   const [first] = problems;
-  if (first === undefined) return;
+  if (first === undefined) {
+    if (missing > 0) hint(lostTreesText(missing));
+    return;
+  }
   const lines = problems.map(({ problem }) => `not accepted: ${problem}`);
   if (anyway !== true)
     throw new CommandError(exitCodes.no, lines, `${first.fix}; --anyway accepts the others`);
   warn(...problems.map(({ problem }) => `left out: ${problem}`));
+}
+
+function lostTreesText(count: number): string {
+  return `${count} trees were found shortly before treewarden ended and did not reach the journal: they are new when they run again`;
 }
 
 /** Lists the trees on a terminal, or where `--output` asks for them: a script that reads nothing gets nothing. */
@@ -133,13 +143,13 @@ export async function confirm(
   if (!/^y(es)?$/i.test(answer)) throw new CommandError(exitCodes.no, "nothing was accepted");
 }
 
-/** Adds the trees of a learning run to the baseline in force, and has a running warden load it. */
-function putIntoForce(
+/** Adds the trees of a learning run to the baseline; returns once a running warden has it in force. */
+async function putIntoForce(
   learned: readonly BaselineEntry[],
   state: LearningState,
   stateDirectory: string,
   role: string | undefined,
-): void {
+): Promise<void> {
   const before = readInForce(stateDirectory);
   const { entries: kept, unseen } = withHabits(before?.entries ?? [], learned);
   const after = mergedFile(before && { ...before, entries: kept }, learned, role, state);
@@ -150,5 +160,5 @@ function putIntoForce(
     hint(
       `${unseen} trees of an earlier version were not seen again: their exact tree is their habit from now on`,
     );
-  loadBaseline(stateDirectory);
+  await loadBaseline(stateDirectory);
 }

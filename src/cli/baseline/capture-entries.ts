@@ -1,4 +1,5 @@
 // What a capture shows: its trees as a learning would have found them, or its lines as for-rest would have.
+
 import type { BaselineEntry } from "../../baseline/entry.ts";
 import { ForRestLines } from "../../baseline/for-rest.ts";
 import { scope as scopeNames } from "../../baseline/key.ts";
@@ -7,6 +8,7 @@ import { entryOfTree } from "../../baseline/learned-entry.ts";
 import { Learning } from "../../baseline/learning.ts";
 import { startLearning } from "../../baseline/learning-state.ts";
 import { createIdentifier } from "../../fingerprint/identify.ts";
+import { identifyRunning } from "../../fingerprint/title.ts";
 import type { Lineage } from "../../forest/lineage.ts";
 import { unambiguous } from "../../linux/text.ts";
 import { identifyAccounted } from "../../offline/accounted.ts";
@@ -73,7 +75,8 @@ export function entriesOf(file: string): Captured {
     return (item) => {
       const isFirstScan = item.kind === "scan" && !host.scanned;
       if (isFirstScan)
-        for (const { facts } of item.processes) mainPrograms.onRunning(host.identify(facts), facts);
+        for (const { facts } of item.processes)
+          mainPrograms.onRunning(identifyRunning(host.identify, facts, undefined), facts);
       host.take(item);
       // A warden knew what was running before its capture began, so no scan found it.
       if (isFirstScan && capture.header.madeBy === "warden") {

@@ -1,12 +1,12 @@
-// Carries out the decisions of a review. Each is written to the disk, and the warden is asked to load it, before the next
-// question, so that an interrupted review loses nothing.
+// Carries out the decisions of a review. Each is on the disk, and in force if a warden runs, before the next question, so
+// that an interrupted review loses nothing.
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { BaselineFile } from "../../baseline/baseline-file.ts";
 import type { BaselineEntry } from "../../baseline/entry.ts";
 import type { Exclusion } from "../../baseline/exclusions.ts";
 import { IN_FORCE } from "../../baseline/file-names.ts";
-import { requestWarden } from "../request-warden.ts";
+import { loadInWarden } from "../request-warden.ts";
 import { appendExclusions, mergedFile, readInForce, writeInForce } from "./store.ts";
 
 export class Decisions {
@@ -20,18 +20,18 @@ export class Decisions {
   }
 
   /** Puts entries into force. */
-  accept(entries: readonly BaselineEntry[]): void {
+  async accept(entries: readonly BaselineEntry[]): Promise<void> {
     if (this.identity === "" || this.identity !== this.currentIdentity())
       this.inForce = readInForce(this.stateDirectory);
     this.inForce = mergedFile(this.inForce, entries, undefined);
     writeInForce(this.stateDirectory, this.inForce);
     this.identity = this.currentIdentity();
-    this.load();
+    await this.load();
   }
 
-  exclude(exclusions: readonly Exclusion[]): void {
+  async exclude(exclusions: readonly Exclusion[]): Promise<void> {
     appendExclusions(this.stateDirectory, exclusions);
-    this.load();
+    await this.load();
   }
 
   /** The file is replaced whole with every change, so a changed file has another inode or another time. */
@@ -41,7 +41,7 @@ export class Decisions {
   }
 
   /** Without a running warden, the decision takes effect at its next start. */
-  private load(): void {
-    requestWarden(this.stateDirectory, { kind: "reload-baseline" });
+  private async load(): Promise<void> {
+    await loadInWarden(this.stateDirectory, "reload-baseline");
   }
 }

@@ -17,7 +17,7 @@ import { momentNow } from "../../warden/overrides-store.ts";
 import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
-import { loadBaseline, requestWarden } from "../request-warden.ts";
+import { loadExclusions } from "../request-warden.ts";
 import { userId } from "../user-option.ts";
 import { excludedText, findUnknown } from "./compare.ts";
 import { jsonLine, nowSeconds } from "./entry-output.ts";
@@ -34,16 +34,17 @@ export interface PatternFlags {
   readonly output: OutputFormat;
 }
 
-export function addExclusion(tree: string, flags: PatternFlags, host: BaselineHost): void {
+/** Returns once the exclusion is in force. */
+export async function addExclusion(tree: string, flags: PatternFlags, host: BaselineHost): Promise<void> {
   const added = exclusionOf(tree, flags);
   if (added.reason === "")
     throw new CommandError(exitCodes.usage, "an exclusion must have a reason", 'add --reason "..."');
   appendExclusions(host.stateDirectory, [added]);
+  await loadExclusions(host.stateDirectory);
   warn(
     `${added.tree} is excluded ${added.until === undefined ? "permanently" : `until ${localTimeOf(added.until * 1_000)}`}`,
   );
   hint("show what it hides: treewarden baseline exclude test");
-  requestWarden(host.stateDirectory, { kind: "reload-baseline" });
 }
 
 export interface RemoveFlags {
@@ -55,9 +56,13 @@ export interface RemoveFlags {
 
 /**
  * Removes the exclusion of this pattern; of several with the same pattern those that `--user` and `--scope` select, or
- * all of them. `--ended` removes every exclusion that has ended.
+ * all of them. `--ended` removes every exclusion that has ended. Returns once the others are in force alone.
  */
-export function removeExclusions(tree: string | undefined, flags: RemoveFlags, host: BaselineHost): void {
+export async function removeExclusions(
+  tree: string | undefined,
+  flags: RemoveFlags,
+  host: BaselineHost,
+): Promise<void> {
   if ((tree === undefined) !== (flags.ended === true))
     throw new CommandError(exitCodes.usage, "either a pattern or --ended must be given");
   const exclusions = readExclusions(host.stateDirectory);
@@ -81,9 +86,9 @@ export function removeExclusions(tree: string | undefined, flags: RemoveFlags, h
     host.stateDirectory,
     exclusions.filter((one) => !removed.includes(one)),
   );
+  await loadExclusions(host.stateDirectory);
   for (const { tree: pattern, change } of removed)
     warn(change === undefined ? `${pattern} is no longer excluded` : `change ${change.id} has ended`);
-  loadBaseline(host.stateDirectory);
 }
 
 function endedOf(exclusions: readonly Exclusion[]): readonly Exclusion[] {

@@ -10,7 +10,7 @@ import {
 import type { OutputName } from "../../vocabulary/event-names.ts";
 import { CommandError, exitCodes, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
-import { requestWarden } from "../request-warden.ts";
+import { loadBaseline } from "../request-warden.ts";
 import { entriesOf, forrestLinesOf } from "./capture-entries.ts";
 import { entryFields, entryLine, executableFacts, jsonLine, nowSeconds } from "./entry-output.ts";
 import type { BaselineHost } from "./host.ts";
@@ -100,14 +100,17 @@ export function exportBaseline(flags: ExportFlags, host: BaselineHost): void {
   deliver(formatBaseline({ header, entries }), flags.out);
 }
 
-/** Puts a file into force, in place of what was. One without a digest line is taken: somebody edited it. */
-export function importBaseline(path: string, host: BaselineHost): void {
+/**
+ * Puts a file into force, in place of what was. One without a digest line is taken: somebody edited it. Returns once a
+ * running warden has it in force.
+ */
+export async function importBaseline(path: string, host: BaselineHost): Promise<void> {
   const file = readBaselineFile(path, true);
   const before = readInForceOrBroken(host.stateDirectory);
   const entries = mergeEntries([file.entries], false);
   writeInForce(host.stateDirectory, { header: file.header, entries });
   warn(`${entries.length} trees are in force${before === undefined ? "" : `, instead of ${before}`}`);
-  requestWarden(host.stateDirectory, { kind: "reload-baseline" });
+  await loadBaseline(host.stateDirectory);
 }
 
 /** How many trees are in force; a broken file is what an import repairs. */

@@ -45,7 +45,7 @@ export async function review(flags: ReviewFlags, host: BaselineHost): Promise<vo
   const decisions = new Decisions(host.stateDirectory);
   const counts = isAsking
     ? await askAbout(shown, unknown, flags, decisions)
-    : decideByGlobs(shown, flags, decisions);
+    : await decideByGlobs(shown, flags, decisions);
   warn(
     `${counts.accepted} accepted, ${counts.excluded} excluded, ${counts.rules} turned into rules, ${counts.left} left`,
   );
@@ -53,7 +53,11 @@ export async function review(flags: ReviewFlags, host: BaselineHost): Promise<vo
 }
 
 /** What matches `--exclude` is not accepted, whatever else it matches. */
-function decideByGlobs(unknown: readonly BaselineEntry[], flags: ReviewFlags, decisions: Decisions): Counts {
+async function decideByGlobs(
+  unknown: readonly BaselineEntry[],
+  flags: ReviewFlags,
+  decisions: Decisions,
+): Promise<Counts> {
   const excludes = (flags.exclude ?? []).map((glob) => ({ glob, matches: treeMatcher("--exclude", glob) }));
   const accepts = (flags.accept ?? []).map((glob) => ({ glob, matches: treeMatcher("--accept", glob) }));
   const { reason = "", unit = "*" } = flags;
@@ -72,8 +76,8 @@ function decideByGlobs(unknown: readonly BaselineEntry[], flags: ReviewFlags, de
     else if (accepts.some(({ matches }) => matches(entry))) accepted.push(entry);
   }
   const { output: format } = flags;
-  if (exclusions.length > 0) decisions.exclude(exclusions);
-  if (accepted.length > 0) decisions.accept(accepted);
+  if (exclusions.length > 0) await decisions.exclude(exclusions);
+  if (accepted.length > 0) await decisions.accept(accepted);
   process.stdout.write(
     entryListing(accepted, undefined, format, "baseline.accepted") +
       (format === "json" ? entryListing(excluded, undefined, format, "baseline.excluded") : ""),
@@ -126,7 +130,7 @@ async function askAbout(
       const answer = await ask(entry, below, next);
       if (answer === undefined) break;
       const subtree = answer.isForSubtree ? [entry, ...waiting.splice(0, below)] : [entry];
-      carryOut(answer, subtree, decisions, counts);
+      await carryOut(answer, subtree, decisions, counts);
     }
   } finally {
     // An open standard input would keep the command from ending.
@@ -182,21 +186,21 @@ async function ask(
   }
 }
 
-function carryOut(
+async function carryOut(
   { decision, isForSubtree, reason }: Answer,
   entries: readonly BaselineEntry[],
   decisions: Decisions,
   counts: Counts,
-): void {
+): Promise<void> {
   const [entry] = entries;
   if (entry === undefined || decision === "leave") return;
   counts.left -= entries.length;
   if (decision === "accept") {
-    decisions.accept(entries);
+    await decisions.accept(entries);
     counts.accepted += entries.length;
   } else if (decision === "exclude") {
     const pattern = isForSubtree ? `${entry.habit}/**` : entry.habit;
-    decisions.exclude([exclusionOf(pattern, entry.scope, reason)]);
+    await decisions.exclude([exclusionOf(pattern, entry.scope, reason)]);
     counts.excluded += entries.length;
   } else {
     process.stdout.write(`${JSON.stringify(ruleOf(entry, isForSubtree), null, 2)}\n`);

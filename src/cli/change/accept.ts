@@ -48,7 +48,7 @@ export async function acceptChange(
   writeInForce(stateDirectory, after);
   const added = entries.filter((entry) => isNewTo(before, entry)).length;
   warn(`${entries.length} trees of the change are in force, ${added} of them new`);
-  loadBaseline(stateDirectory);
+  await loadBaseline(stateDirectory);
 }
 
 async function entriesOf(

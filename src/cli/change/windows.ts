@@ -13,7 +13,7 @@ import { baselineOf, isNewTo, readExclusions, readKnown, replaceExclusions } fro
 import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
-import { askWarden } from "../request-warden.ts";
+import { loadExclusions } from "../request-warden.ts";
 import { userId } from "../user-option.ts";
 import { collectedChanges } from "./collected.ts";
 
@@ -44,7 +44,7 @@ export async function beginChange(flags: BeginFlags, config: Config): Promise<vo
   const others = readExclusions(stateDirectory).filter(({ change }) => change?.id !== id);
   replaceExclusions(stateDirectory, [...others, ...windows]);
   const until = localTimeOf(ends.until * 1_000);
-  await putInForce(stateDirectory);
+  await loadExclusions(stateDirectory);
   warn(`change ${id} is open until ${until}: what is new below ${flags.under.join(", ")} is no alarm`);
   hint(`end it: treewarden change end --id ${id}`);
 }
@@ -72,16 +72,9 @@ export async function endChange(id: string, { state_directory: stateDirectory }:
   if (others.length === exclusions.length)
     throw new CommandError(exitCodes.no, `change ${id} has no window`, "treewarden change list");
   replaceExclusions(stateDirectory, others);
-  await putInForce(stateDirectory);
+  await loadExclusions(stateDirectory);
   warn(`change ${id} has ended`);
   hint(`put what it started into force: treewarden change accept --id ${id}`);
-}
-
-/** Makes the warden read the windows again. Returns once they are in force; without a warden, they are from its next start. */
-async function putInForce(stateDirectory: string): Promise<void> {
-  const answer = await askWarden(stateDirectory, { kind: "reload-changes" });
-  if (answer === undefined) hint("no treewarden runs: this takes effect at the next start");
-  else if (answer.problems.length > 0) throw new CommandError(exitCodes.usage, answer.problems);
 }
 
 export interface ListChangesFlags {

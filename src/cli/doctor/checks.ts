@@ -9,13 +9,15 @@ import { capabilityBits, permittedCapabilities } from "../../linux/capabilities.
 import { pidfdOpen } from "../../linux/pidfd.ts";
 import { formatPolicyError } from "../../policy/document.ts";
 import { distrust } from "../../supervisor/state-directory.ts";
+import { readRescueUser } from "../../warden/user-names.ts";
 import { readConfigFile } from "../configuration.ts";
 import { armedErrors, armedExample, enforcementOf, whyOnlyObserved } from "../enforcement.ts";
 import { CommandError, type ExitCode } from "../output.ts";
 import { loadSettings } from "../policies.ts";
-import { checkNamespace, checkRunnable, reporterUserOf } from "../refusals.ts";
+import { checkNamespace, reporterUserOf } from "../refusals.ts";
 import { filesOnDisk } from "../setting-files.ts";
 import { checkNetwork } from "./network.ts";
+import { checkPrevention } from "./prevention.ts";
 
 export interface DoctorCheck {
   readonly name: string;
@@ -45,9 +47,11 @@ export function runChecks(config: string | undefined): {
     policies(read.config, read.file),
     enforcement(read.config, read.file),
     reporter(read.config),
+    ...(read.config.rescue_user === undefined ? [] : [rescueUser(read.config)]),
     stateDirectory(read.config.state_directory),
     hardening(read.config),
     checkNetwork(read.config),
+    ...(read.config.enforcement === "prevent" ? [checkPrevention(read.config)] : []),
   ];
   return { checks, config: read.config };
 }
@@ -160,7 +164,6 @@ function configuration(named: string | undefined): {
   try {
     const read = readConfigFile(named, "to decide", filesOnDisk, "turn off");
     ({ config, file } = read);
-    checkRunnable(config);
     if (read.outputProblems.length > 0) {
       const wrong = read.outputProblems.map(({ text }) => text).join("; ");
       return { check: { name, status: "wrong", detail: wrong, fix: "correct the file" }, config, file };
@@ -229,6 +232,26 @@ function reporter(config: Config): DoctorCheck {
   if (!("refusal" in user)) return { name, status: "ok", detail: `uid ${user.uid}, gid ${user.gid}` };
   const fix = "add a system user treewarden, or name another one as reporter_user in the configuration";
   return { name, status: "wrong", detail: user.refusal, fix };
+}
+
+function rescueUser(config: Config): DoctorCheck {
+  const name = "rescue user";
+  const { uid, problem } = readRescueUser(config);
+  if (problem !== undefined)
+    return {
+      name,
+      status: "missing",
+      detail: problem,
+      fix: "add the user, or correct rescue_user in the configuration",
+    };
+  if (!existsSync("/proc/self/loginuid"))
+    return {
+      name,
+      status: "missing",
+      detail: "the kernel keeps no login users: no session is recognised",
+      fix: "a kernel with CONFIG_AUDIT=y",
+    };
+  return { name, status: "ok", detail: `uid ${uid}: nothing is killed in its sessions` };
 }
 
 function stateDirectory(path: string): DoctorCheck {

@@ -143,8 +143,22 @@ function start(path: string, ...args: readonly string[]): Bun.Subprocess {
   return Bun.spawn([path, ...args], { stdio: ["ignore", "ignore", "ignore"], cwd: "/", env: {} });
 }
 
+/**
+ * Waits until a program that rules do not match is reported: the warden begins with that when the reporter has asked for it,
+ * a moment after both have started.
+ */
+async function isEveryProgramWanted(warden: SelfTestWarden, programs: string): Promise<boolean> {
+  const end = performance.now() + RECORD_MS;
+  while (performance.now() < end) {
+    await start(join(programs, "short")).exited;
+    if ((await warden.wait(isExecOf(programs, "short"), PROGRAM_MS)) !== undefined) return true;
+  }
+  return false;
+}
+
 /** Each program that was started is reported with its path. */
 async function testEvents({ warden, programs }: ProgramTest): Promise<Outcome> {
+  if (!(await isEveryProgramWanted(warden, programs))) return failed("no program was reported");
   const pids: number[] = [];
   for (let i = 0; i < PROGRAMS; i++) {
     const program = start(join(programs, "short"));

@@ -2,7 +2,7 @@
 // Before that, it shows what the rule would hit of what this host is known to run.
 import type { Command } from "commander";
 import type { Config } from "../../config/config.ts";
-import { type ObservedRule, observationText, observedAsItIs } from "../../enforcement/configured-arming.ts";
+import { observationText, observedAsItIs } from "../../enforcement/configured-arming.ts";
 import { withArmed, withoutArmed } from "../../enforcement/override-edits.ts";
 import type { ArmTarget } from "../../enforcement/overrides.ts";
 import { ruleDigests } from "../../enforcement/rule-digest.ts";
@@ -10,7 +10,7 @@ import { ownArguments } from "../../linux/spawn.ts";
 import { printable } from "../../linux/text.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { ruleKey } from "../../policy/rule-state.ts";
-import { needsArming } from "../../policy/schema.ts";
+import { actsOnTree, needsArming } from "../../policy/schema.ts";
 import { readObservedRules } from "../../warden/rule-observation.ts";
 import { enforcementOf } from "../enforcement.ts";
 import { type HostFlags, hostConfigWithFile } from "../host-settings.ts";
@@ -18,7 +18,7 @@ import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import { askWarden, noWardenRuns } from "../request-warden.ts";
 import { userId } from "../user-option.ts";
 import { giveOrder, orderBy, orderCommand, ordersNow, reasonOption, unitOption } from "./give-order.ts";
-import { placeText, policyOrRefuse, ruleNamed, unitNamed } from "./targets.ts";
+import { type ArmedRules, placeText, policyOrRefuse, ruleNamed, unitNamed } from "./targets.ts";
 
 interface ArmFlags extends HostFlags {
   readonly unit?: string;
@@ -29,11 +29,16 @@ interface ArmFlags extends HostFlags {
   readonly end?: boolean;
 }
 
+/** Records that are judged, each in some 0.05 to 0.15 ms of CPU time: the journal may have millions. */
+const JUDGED_RECORDS = 30_000;
+/** A host whose CPUs others take, or whose disk does not answer, must not keep an order from being given. */
+const IMPACT_SECONDS = 60;
+
 const armHelp = `
-Before it arms a rule, arm judges by it what the journal and the baseline know this host to run. If the rule would hit any
-of that, or was not observed for armed_since_hours (168) as it is now and without loss, arm ends with exit code 1 and
-changes nothing; --anyway arms it all the same. This is advice: the journal belongs to the reporter, and does not have
-every exec.
+Before it arms a rule, arm judges by it what the baseline and the newest 30000 records of the journal know this host to
+run. If the rule would hit any of that, or was not observed for armed_since_hours (168) as it is now and without loss, arm
+ends with exit code 1 and changes nothing; --anyway arms it all the same. This is advice: the journal belongs to the
+reporter, and does not have every exec.
 
 Examples:
   treewarden arm shop/shell --unit shop.service --reason CHG-41
@@ -64,14 +69,14 @@ async function arm(name: string | undefined, flags: ArmFlags): Promise<void> {
   const target: ArmTarget = { rule, unit: unitNamed(flags.unit), user };
   if (flags.end === true) return endArm(target, config);
   const action = policy.rules.find((each) => ruleKey(each) === rule)?.action;
-  const mayKill = action === undefined || action === "kill";
-  if (mayKill && flags.anyway !== true) await refuseUnlessHarmless(target, flags, config, policy);
+  const mayEnd = action === undefined || actsOnTree(action);
+  if (mayEnd && flags.anyway !== true) await refuseUnlessHarmless(target, flags, config, policy);
   await giveOrder(config, {
     kinds: ["arm", "disarm"],
     change: (overrides, now) => withArmed(overrides, { ...orderBy(config, flags, now), ...target }),
   });
   warn(`${rule} is armed${placeText(target.unit, user)}`);
-  if (!mayKill && !needsArming[action]) hint(`its action is ${action}: it kills nothing`);
+  if (!mayEnd && !needsArming[action]) hint(`its action is ${action}: it kills nothing`);
   const { enforcement } = enforcementOf(config, undefined, file);
   if (enforcement === "observe") hint("nothing will act: the configuration's enforcement is observe");
   if (ordersNow(config.state_directory).pause.length > 0)
@@ -107,7 +112,8 @@ async function refuseUnlessHarmless(
   const { rule } = target;
   const hours = config.armed_since_hours;
   const seen = observedAsItIs(rule, ruleDigests(policy), readObservedRules(config.state_directory));
-  const impact = await showImpact(target, seen, flags, hours);
+  warn(`${rule}: ${observationText(seen, hours)}`);
+  const impact = await showImpact({ ...target, rules: [rule] }, flags);
   const reasons = [
     ...(impact === "unknown" ? ["what it would hit is not known"] : []),
     ...(impact === "hits" || seen.hits > 0 ? ["it would hit what this host is known to run"] : []),
@@ -121,26 +127,31 @@ async function refuseUnlessHarmless(
     );
 }
 
-/** Shows how long the rule was observed, and what it would hit of what the journal and the baseline know. */
+/** Shows what the rules would hit of what the baseline and the newest records of the journal know. */
 async function showImpact(
-  { rule, unit, user }: ArmTarget,
-  seen: Pick<ObservedRule, "seconds" | "hits">,
+  { rules, unit, user }: ArmedRules,
   flags: ArmFlags,
-  hours: number,
 ): Promise<"none" | "hits" | "unknown"> {
-  warn(`${rule}: ${observationText(seen, hours)}`);
-  const words = ["policy", "impact", "--rule", rule];
+  const words = ["policy", "impact", "--limit", String(JUDGED_RECORDS)];
+  for (const rule of rules) words.push("--rule", rule);
   if (unit !== null) words.push("--unit", unit);
   if (user !== null) words.push("--user", String(user));
   if (flags.config !== undefined) words.push("--config", flags.config);
   if (flags.stateDir !== undefined) words.push("--state-dir", flags.stateDir);
   // A process of its own, because it gives up root's rights before it reads the journal.
-  const { exited } = Bun.spawn(["/proc/self/exe", ...ownArguments(), ...words], {
+  const impact = Bun.spawn(["/proc/self/exe", ...ownArguments(), ...words], {
     argv0: "treewarden",
     stdio: ["ignore", "inherit", "inherit"],
+    timeout: IMPACT_SECONDS * 1_000,
+    killSignal: "SIGKILL",
   });
-  const code = await exited;
-  if (code > exitCodes.no) return "unknown";
+  const code = await impact.exited;
+  if (code > exitCodes.no) {
+    const why =
+      impact.signalCode === "SIGKILL" ? `judging took more than ${IMPACT_SECONDS} s` : "judging failed";
+    warn(`what ${rules.join(", ")} would hit is not known: ${why}`);
+    return "unknown";
+  }
   hint("this is advice: the journal belongs to the reporter, and does not have every exec");
   return code === exitCodes.no ? "hits" : "none";
 }
@@ -167,8 +178,8 @@ async function confirm(name: string | undefined, flags: ArmFlags): Promise<void>
         : `${printable(name)} does not wait to be confirmed`,
       "treewarden status shows what the configuration arms; treewarden reload reads it again",
     );
-  for (const { rule, held } of wanted)
-    await showImpact({ rule, unit: null, user: null }, held, flags, status.armedSinceHours);
+  for (const { rule, held } of wanted) warn(`${rule}: ${observationText(held, status.armedSinceHours)}`);
+  await showImpact({ rules: wanted.map(({ rule }) => rule), unit: null, user: null }, flags);
   await giveOrder(config, {
     kinds: ["confirm"],
     change: (overrides, now) => ({

@@ -1,10 +1,10 @@
 // What an order of root's concerns: a rule, a unit, a user, a tree.
 import type { Config } from "../../config/config.ts";
-import { defaultRulesetOf } from "../../enforcement/arming.ts";
+import type { ArmTarget } from "../../enforcement/overrides.ts";
 import { unitOf } from "../../linux/cgroup-names.ts";
 import { printable } from "../../linux/text.ts";
 import { compileTreeGlob } from "../../policy/glob.ts";
-import type { Policy } from "../../policy/policy.ts";
+import { defaultRulesetOf, type Policy } from "../../policy/policy.ts";
 import { ruleKey } from "../../policy/rule-state.ts";
 import { DEFAULT_RULE } from "../../policy/schema.ts";
 import { messageOf } from "../../vocabulary/errors.ts";
@@ -12,6 +12,11 @@ import { nearest } from "../../vocabulary/nearest.ts";
 import type { UsableConfig } from "../host-settings.ts";
 import { CommandError, exitCodes, warn } from "../output.ts";
 import { loadSettings } from "../policies.ts";
+
+/** Rules, and the place where they are armed; null: everywhere. */
+export interface ArmedRules extends Pick<ArmTarget, "unit" | "user"> {
+  readonly rules: readonly string[];
+}
 
 /** The policy in force on this host. Throws a CommandError if it has errors. */
 export function policyOrRefuse(config: Config): Policy {

@@ -28,6 +28,16 @@ export interface Judged {
   readonly count: number;
 }
 
+/** The fields of a record that a tally looks at. */
+export function talliedFields(record: EventRecord): EventRecord {
+  const { "container.image.name": image, "process.unit": unit, "tree.exact": exact } = record;
+  return {
+    ...(image === undefined ? {} : { "container.image.name": image }),
+    ...(unit === undefined ? {} : { "process.unit": unit }),
+    ...(exact === undefined ? {} : { "tree.exact": exact }),
+  };
+}
+
 export class ImpactTally {
   private readonly impacts = new Map<string, Impact>();
   private readonly undecided = new Map<string, number>();
@@ -55,7 +65,13 @@ export class ImpactTally {
    * baseline, any tree.
    */
   get hitsKnown(): boolean {
-    return [...this.impacts.values()].some(({ known }) => known !== false);
+    return this.rulesThatHitKnown.length > 0;
+  }
+
+  /** The rules, ROLE/RULE, that would do so. */
+  get rulesThatHitKnown(): readonly string[] {
+    const hits = this.sorted.filter(({ known }) => known !== false);
+    return [...new Set(hits.map(({ decision }) => `${decision.ruleset}/${decision.rule}`))];
   }
 
   /** Whether any of the trees was compared with a baseline. */

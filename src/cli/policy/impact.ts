@@ -4,7 +4,7 @@ import { parseBaseline } from "../../baseline/baseline-file.ts";
 import { type BaselineEntry, keyText } from "../../baseline/entry.ts";
 import { baselinePath, scopeOf } from "../../baseline/key.ts";
 import { ruleStatesOf } from "../../enforcement/arming.ts";
-import { type ArmTarget, noOverrides } from "../../enforcement/overrides.ts";
+import { noOverrides } from "../../enforcement/overrides.ts";
 import { createIdentifier } from "../../fingerprint/identify.ts";
 import type { Runnable } from "../../fingerprint/runnable.ts";
 import { printable } from "../../linux/text.ts";
@@ -19,22 +19,23 @@ import { jsonLine } from "../baseline/entry-output.ts";
 import { readKnown } from "../baseline/store.ts";
 import { type HostFlags, hostBase, hostConfig, policyToTry } from "../host-settings.ts";
 import { openJournal } from "../open-journal.ts";
-import { ruleNamed, unitNamed } from "../orders/targets.ts";
+import { type ArmedRules, ruleNamed, unitNamed } from "../orders/targets.ts";
 import { CommandError, exitCodes, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
 import type { LoadedPolicies } from "../policies.ts";
 import { Progress } from "../progress.ts";
 import { timeArgument } from "../times.ts";
 import { userId } from "../user-option.ts";
-import { ImpactTally, impactFields, impactLines, type Judged } from "./impact-tally.ts";
+import { ImpactTally, impactFields, impactLines, type Judged, talliedFields } from "./impact-tally.ts";
 
 export interface ImpactFlags extends HostFlags {
   readonly since: string;
   readonly output: OutputFormat;
-  /** Only what this rule would do if it were armed. */
-  readonly rule?: string;
+  /** Only what these rules would do if they were armed. */
+  readonly rule?: readonly string[];
   readonly unit?: string;
   readonly user?: string;
+  readonly limit?: number;
 }
 
 /** Maximum number of undecided rules that are listed. */
@@ -50,7 +51,7 @@ export async function impact(name: string | undefined, flags: ImpactFlags): Prom
   const named: HostFlags = name === undefined ? flags : { ...flags, policy: [name] };
   const config = hostConfig(named);
   const loaded = policyToTry(named, config);
-  const armed = armedTarget(flags, loaded.policy);
+  const armed = armedRules(flags, loaded.policy);
   const directory = config.state_directory;
   const accepted = acceptedEntries(directory, loaded.baselines);
   const collected = (await readCandidates(directory)).filter(({ last }) => last * 1_000 >= since);
@@ -66,22 +67,22 @@ export async function impact(name: string | undefined, flags: ImpactFlags): Prom
   );
   // Opened last, because opening it drops the rights of root.
   using journal = openJournal(directory);
-  const records = judge.addRecords(journal, since);
+  const records = judge.addRecords(journal, since, flags.limit);
   printImpacts(judge.tally, flags.output);
   const { role, version } = loaded.policy;
   const trees = new Set([...(accepted ?? []), ...collected].map(keyText)).size;
   warn(
-    `${role} ${version}: judged ${records} records of the last ${durationText((now - since) / 1_000)} and ${trees} learned trees`,
+    `${role} ${version}: judged ${records.judged} records of the last ${durationText((now - records.since) / 1_000)} and ${trees} learned trees`,
   );
   reportUndecided(judge.tally);
-  reportImpacts(judge.tally, armed === undefined ? "the policy" : armed.rule);
+  reportImpacts(judge.tally, armed === undefined ? "the policy" : judge.tally.rulesThatHitKnown.join(", "));
 }
 
-/** The rule and the place that the options name; undefined: all rules. */
-function armedTarget({ rule, unit, user }: ImpactFlags, policy: Policy): ArmTarget | undefined {
-  if (rule !== undefined)
+/** The rules and the place that the options name; undefined: all rules. */
+function armedRules({ rule: names, unit, user }: ImpactFlags, policy: Policy): ArmedRules | undefined {
+  if (names !== undefined)
     return {
-      rule: ruleNamed(rule, policy),
+      rules: names.map((name) => ruleNamed(name, policy)),
       unit: unitNamed(unit),
       user: user === undefined ? null : userId(user),
     };
@@ -120,10 +121,13 @@ function reportUndecided(tally: ImpactTally): void {
   warn(`undecided, because they name something that is not recorded: ${[...shown, ...more].join(", ")}`);
 }
 
-function statesOfArmed(policy: Policy, { rule, unit, user }: ArmTarget): RuleStates {
+function statesOfArmed(policy: Policy, { rules, unit, user }: ArmedRules): RuleStates {
   const by = { pid: 0, login_user: null, session: null, tree: null };
-  const order = { id: "0".repeat(16), since: 0, by, reason: null, rule, unit, user };
-  return ruleStatesOf(policy, () => false, { ...noOverrides, arm: [order] });
+  const order = { id: "0".repeat(16), since: 0, by, reason: null, unit, user };
+  return ruleStatesOf(policy, () => false, {
+    ...noOverrides,
+    arm: rules.map((rule) => ({ ...order, rule })),
+  });
 }
 
 /** All that is known: the baselines in force, and what comes with the policy. Undefined if there is none. */
@@ -141,15 +145,39 @@ function acceptedEntries(
     : [...(inForce ?? []), ...entriesOfRoles];
 }
 
+type JudgedRecord = Omit<Judged, "source" | "count">;
+
 interface JudgeOptions extends Omit<RecordedSubjects, "knowledgeOf"> {
-  /** Only what this would do counts; undefined: all that the policy would. */
-  readonly armed: ArmTarget | undefined;
+  /** Only what these would do counts; undefined: all that the policy would. */
+  readonly armed: ArmedRules | undefined;
+}
+
+/** A repeated verdict names the first of its kind, which comes again every hour: older ones are forgotten. */
+const KINDS_LIMIT = 20_000;
+
+/** What was decided about the verdicts that later ones repeat, without their records: a journal has many megabytes. */
+class FirstVerdicts {
+  private readonly byUid = new Map<RecordValue, JudgedRecord>();
+
+  /** What was decided about the verdict that `record` repeats. */
+  of(record: EventRecord): JudgedRecord | undefined {
+    const uid = record["policy.first_uid"];
+    return uid === undefined ? undefined : this.byUid.get(uid);
+  }
+
+  remember(record: EventRecord, { decision, known }: JudgedRecord): void {
+    const { "event.name": name, "log.record.uid": uid } = record;
+    if (name !== "policy.verdict" || uid === undefined) return;
+    this.byUid.set(uid, { decision, known, record: talliedFields(record) });
+    const [oldest] = this.byUid.size > KINDS_LIMIT ? this.byUid.keys() : [];
+    if (oldest !== undefined) this.byUid.delete(oldest);
+  }
 }
 
 class Judge {
   readonly tally = new ImpactTally();
   private readonly policy: Policy;
-  private readonly armed: ArmTarget | undefined;
+  private readonly armed: ArmedRules | undefined;
   private readonly states: RuleStates | undefined;
   private readonly options: RecordedSubjects;
   /** Undefined: nothing was ever accepted. */
@@ -185,17 +213,27 @@ class Judge {
     }
   }
 
-  /** Returns how many records there were. */
-  addRecords(journal: JournalReader, since: number): number {
+  /**
+   * Judges the records from `since` on, of more than `limit` the newest. Returns how many they were, and the time from
+   * which on they are all.
+   */
+  addRecords(
+    journal: JournalReader,
+    since: number,
+    limit = Number.POSITIVE_INFINITY,
+  ): { readonly judged: number; readonly since: number } {
     using progress = new Progress("judging records");
-    const first = new Map<RecordValue | undefined, Omit<Judged, "source" | "count">>();
+    const first = new FirstVerdicts();
     let newTree = "";
     let judgedRecords = 0;
-    for (const { record } of journal.rows({ since })) {
-      const repeated = first.get(record["policy.first_uid"]);
-      const judged = repeated ?? this.judge(record, this.options);
+    let begin: number | undefined;
+    const last = journal.newest();
+    const isLimited = last > limit;
+    for (const { record } of journal.rows({ since }, isLimited ? last - limit : 0, last)) {
+      begin ??= isLimited ? Date.parse(String(record.timestamp)) || since : since;
+      const judged = first.of(record) ?? this.judge(record, this.options);
       if (judged === undefined) continue;
-      first.set(record["log.record.uid"], judged);
+      first.remember(record, judged);
       // The record of a new tree is followed by that of the verdict on the same exec.
       const exec = `${String(record.timestamp)} ${String(record["process.pid"])}`;
       const isCounted = exec === newTree;
@@ -206,24 +244,21 @@ class Judge {
       judgedRecords += 1;
       progress.update(judgedRecords, undefined);
     }
-    return judgedRecords;
+    return { judged: judgedRecords, since: begin ?? since };
   }
 
-  private judge(
-    record: EventRecord,
-    options: RecordedSubjects,
-  ): Omit<Judged, "source" | "count"> | undefined {
+  private judge(record: EventRecord, options: RecordedSubjects): JudgedRecord | undefined {
     const subject = recordedSubject(record, options);
     if (subject === undefined) return undefined;
     const decision = decide(this.policy, subject, this.states);
     return { decision: this.concerned(decision), record, known: subject.knowledge.known };
   }
 
-  /** Of a decision what the rule in question has to do with: it alone is armed. */
+  /** Of a decision what the rules in question have to do with: they alone are armed. */
   private concerned(decision: Decision): Judged["decision"] {
     const { armed } = this;
     if (armed === undefined) return decision;
-    const undecided = decision.undecided.filter((id) => armed.rule.endsWith(`/${id}`));
+    const undecided = decision.undecided.filter((id) => armed.rules.some((rule) => rule.endsWith(`/${id}`)));
     return decision.armed ? { ...decision, undecided } : { ...decision, action: "allow", undecided };
   }
 

@@ -24,6 +24,9 @@ export interface Converted {
 const probes = ["tcp_connect", "udp_session", "net_listen"] as const;
 type ProbeName = (typeof probes)[number];
 
+/** The least of `network.listen.snapshot_interval`. */
+const LEAST_SNAPSHOT_SECONDS = 60;
+
 /** What each probe may have beside what all have. */
 const ownKeys: Readonly<Record<ProbeName, readonly string[]>> = {
   tcp_connect: [],
@@ -50,7 +53,7 @@ export function convertPidtree(config: PidtreeConfig): Converted {
       ...(connect === undefined
         ? {}
         : { connect: { transports: connectTransports(tcp, udp), ...filterSettings(connect) } }),
-      ...(udp === undefined ? {} : { send: filterSettings(udp) }),
+      ...(udp === undefined ? {} : { send: { ...filterSettings(udp), ...sessionSettings(udp) } }),
       ...(listen === undefined ? {} : { listen: { ...filterSettings(listen), ...listenSettings(listen) } }),
       ...(hostFiles.length === 0 ? {} : { host_files: hostFiles }),
     },
@@ -68,13 +71,17 @@ function listenSettings(probe: PidtreeListenProbe) {
     transports: (["tcp", "udp"] as const).filter((transport) => protocols.includes(transport)),
     random_ports: probe.exclude_random_bind !== true,
     host_namespace_only: probe.same_namespace_only === true,
-    snapshot_interval: (seconds ?? 0) > 0 ? intervalText(seconds ?? 0) : "off",
+    snapshot_interval: (seconds ?? 0) > 0 ? intervalText(seconds ?? 0, LEAST_SNAPSHOT_SECONDS) : "off",
   };
 }
 
-/** Within the limits of `network.listen.snapshot_interval`: a minute and 30 days. */
-function intervalText(seconds: number): string {
-  const whole = Math.round(Math.min(Math.max(seconds, 60), 2_592_000));
+function sessionSettings({ session_max_duration: seconds }: PidtreeProbe) {
+  return typeof seconds === "number" ? { max_duration: intervalText(seconds, 1) } : {};
+}
+
+/** Within the limits of the settings: at least `least` seconds and at most 30 days. */
+function intervalText(seconds: number, least: number): string {
+  const whole = Math.round(Math.min(Math.max(seconds, least), 2_592_000));
   if (whole % 3_600 === 0) return `${whole / 3_600}h`;
   return whole % 60 === 0 ? `${whole / 60}m` : `${whole}s`;
 }
@@ -148,8 +155,6 @@ function notesOn(name: ProbeName, probe: (PidtreeProbe & Partial<PidtreeListenPr
       "container_labels",
       "has no equivalent: rules and queries use container.id and container.image.name",
     );
-  if (probe.session_max_duration !== undefined)
-    note("session_max_duration", "has no equivalent: a session ends with its socket");
   for (const protocol of probe.protocols ?? [])
     if (protocol !== "tcp" && protocol !== "udp") note("protocols", `${protocol} has no equivalent`);
   for (const [plugin, settings] of Object.entries(probe.plugins ?? {}))

@@ -59,7 +59,10 @@ const common = {
   plugins: v.optional(v.nullable(v.record(v.string(), plugin, mustBe("a map of plugins")))),
 };
 
-const probe = v.looseObject(common, mustBe("the settings of a probe"));
+const probe = v.looseObject(
+  { ...common, session_max_duration: v.optional(v.nullable(v.number(mustBe("a number of seconds")))) },
+  mustBe("the settings of a probe"),
+);
 const listenProbe = v.looseObject(
   {
     ...common,

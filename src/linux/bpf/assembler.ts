@@ -142,6 +142,11 @@ export function swap16(dst: Register): Code {
   return instruction(ALU | END | X, dst, 0, 0, 16);
 }
 
+/** Swaps the lower four bytes of `dst` between network and host order, and clears the others. */
+export function swap32(dst: Register): Code {
+  return instruction(ALU | END | X, dst, 0, 0, 32);
+}
+
 /** `dst = *(base + offset)`, zero-extended. */
 export function load(width: Width, dst: Register, base: Register, offset: number): Code {
   return instruction(LDX | MEM | sizes[width], dst, base, offset, 0);

@@ -15,6 +15,10 @@ export const mapTypes = {
 } as const;
 export type MapType = keyof typeof mapTypes;
 
+/** How an update treats an element that is there, or is not: BPF_ANY, BPF_NOEXIST and BPF_EXIST. */
+const updateFlags = { any: 0, ifAbsent: 1, ifPresent: 2 } as const;
+export type UpdateMode = keyof typeof updateFlags;
+
 /** map_flags: elements are allocated when they are inserted, not beforehand. */
 export const BPF_F_NO_PREALLOC = 1;
 /** map_flags: the array's values can be mapped into this process (5.5). */
@@ -48,7 +52,13 @@ export class BpfMap implements Disposable {
   readonly fd: number;
   readonly spec: MapSpec;
 
-  constructor(spec: MapSpec) {
+  /** `existing`: the descriptor of a map that was created with `spec` and belongs to this from now on. */
+  constructor(spec: MapSpec, existing?: number) {
+    this.spec = spec;
+    if (existing !== undefined) {
+      this.fd = existing;
+      return;
+    }
     attribute.clear();
     attribute.u32(0, mapTypes[spec.type]);
     attribute.u32(4, spec.keyBytes);
@@ -63,7 +73,6 @@ export class BpfMap implements Disposable {
       attribute.u32(56, spec.types.value);
     }
     this.fd = mustCallBpf("MAP_CREATE", spec.name);
-    this.spec = spec;
   }
 
   /** Copies the value of `key` into `value`; false if there is none. Both buffers must be made by `pinned`. */
@@ -72,9 +81,13 @@ export class BpfMap implements Disposable {
     return callBpf("MAP_LOOKUP_ELEM") >= 0;
   }
 
-  /** Sets `key` to `value`; false if the map does not take it (full, busy, or no longer permitted). */
-  update(key: Uint8Array, value: Uint8Array): boolean {
+  /**
+   * Sets `key` to `value`; false if the map does not take it (full, busy, or no longer permitted), or if the key is there
+   * although the mode is `ifAbsent`, or is not although it is `ifPresent`.
+   */
+  update(key: Uint8Array, value: Uint8Array, mode: UpdateMode = "any"): boolean {
     this.element(key, value);
+    attribute.u32(24, updateFlags[mode]);
     return callBpf("MAP_UPDATE_ELEM") >= 0;
   }
 
@@ -88,6 +101,22 @@ export class BpfMap implements Disposable {
   delete(key: Uint8Array): boolean {
     this.element(key, null);
     return callBpf("MAP_DELETE_ELEM") >= 0;
+  }
+
+  /** All keys of a hash or trie at this time; those that come or go meanwhile may be among them or not. */
+  keys(): readonly Uint8Array<ArrayBuffer>[] {
+    const keys: Uint8Array<ArrayBuffer>[] = [];
+    for (let last: Uint8Array | undefined; keys.length <= this.spec.entries; ) {
+      const key = pinned(this.spec.keyBytes);
+      attribute.clear();
+      attribute.u32(0, this.fd);
+      if (last !== undefined) attribute.pointer(8, last);
+      attribute.pointer(16, key);
+      if (callBpf("MAP_GET_NEXT_KEY") < 0) break;
+      keys.push(key);
+      last = key;
+    }
+    return keys;
   }
 
   /** Removes all elements of a hash. */

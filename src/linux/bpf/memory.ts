@@ -33,6 +33,8 @@ export function unmap(address: number, length: number): void {
 export class SharedPage implements Disposable {
   readonly words: Uint32Array;
   readonly counters: BigUint64Array;
+  /** Numbers of user space alone, up to 2^53 without loss, that are written and read whole. */
+  readonly numbers: Float64Array;
   private readonly address: number;
 
   constructor(array: BpfMap) {
@@ -40,6 +42,7 @@ export class SharedPage implements Disposable {
     const buffer = toArrayBuffer(this.address, 0, array.spec.valueBytes);
     this.words = new Uint32Array(buffer);
     this.counters = new BigUint64Array(buffer);
+    this.numbers = new Float64Array(buffer);
   }
 
   /** Unmaps the memory; the arrays must not be used afterwards. */

@@ -1,13 +1,17 @@
-// BPF programs: loading, the verifier's error, attaching to a tracepoint, and what the kernel reports about them.
+// BPF programs: loading, the verifier's error, attaching by type, and what the kernel reports about them.
 import { closeDescriptor } from "../descriptor.ts";
 import { EAGAIN, errno, SystemCallError } from "../libc.ts";
 import { attribute, callBpf, mustCallBpf, pinned, pinnedCopy } from "./syscall.ts";
 
 /**
- * What runs a program: a tracepoint, or a hook of control groups. Values: enum bpf_prog_type, enum bpf_attach_type.
+ * What runs a program: a tracepoint, a function of the kernel, or a hook of control groups. Values: enum bpf_prog_type,
+ * enum bpf_attach_type.
  */
 const programTypes = {
   tracepoint: { program: 26, attach: 23 }, // TRACING, TRACE_RAW_TP
+  iterator: { program: 26, attach: 28 }, // TRACING, TRACE_ITER
+  modifyReturn: { program: 26, attach: 26 }, // TRACING, MODIFY_RETURN
+  egress: { program: 8, attach: 1 }, // CGROUP_SKB
   socketRelease: { program: 9, attach: 34 }, // CGROUP_SOCK, CGROUP_INET_SOCK_RELEASE
   postBind4: { program: 9, attach: 12 },
   postBind6: { program: 9, attach: 13 },
@@ -20,15 +24,24 @@ const programTypes = {
 } as const;
 
 /** A hook of control groups that programs attach to (socketRelease: 5.9, the others at the latest 4.18). */
-export type CgroupHook = Exclude<keyof typeof programTypes, "tracepoint">;
+export type CgroupHook = Exclude<keyof typeof programTypes, "tracepoint" | "iterator" | "modifyReturn">;
 
-/** The number of a hook, enum bpf_attach_type. */
-export function attachTypeOf(hook: CgroupHook): number {
+/** The number of what runs a program, enum bpf_attach_type. */
+export function attachTypeOf(hook: keyof typeof programTypes): number {
   return programTypes[hook].attach;
 }
 
-/** Where a program will run. A tracepoint is the id of its type in the kernel's BTF. */
-export type ProgramPlace = { readonly tracepoint: number } | { readonly hook: CgroupHook };
+/**
+ * Where a program will run. A tracepoint, an iterator or a function is the id of its type in the kernel's BTF.
+ * `modifyReturn`: before a function of the kernel, which is not run and returns what the program does, unless that is 0.
+ * Of all functions only those of security modules (`security_...`, with or without `lsm=bpf`) and those made for fault
+ * injection can be had (check_attach_modify_return of kernel/bpf/verifier.c; 5.7 on x86-64, 6.0 on arm64).
+ */
+export type ProgramPlace =
+  | { readonly tracepoint: number }
+  | { readonly iterator: number }
+  | { readonly modifyReturn: number }
+  | { readonly hook: CgroupHook };
 
 /** Loads are repeated as often as libbpf does. */
 const LOAD_AGAIN = 5;
@@ -61,10 +74,15 @@ export class BpfProgram implements Disposable {
   /**
    * Loads a program. The arguments of a tracepoint are pointers that the verifier knows the structs of, and the program
    * may read along them without a helper (5.5). `name`: at most 15 letters, digits and `_`. Throws a VerifierError with
-   * the kernel's log if it is refused.
+   * the kernel's log if it is refused. In place of instructions, the descriptor of a program that is loaded already, and
+   * belongs to this from now on.
    */
-  constructor(name: string, instructions: Uint8Array, place: ProgramPlace) {
+  constructor(name: string, instructions: Uint8Array | number, place: ProgramPlace) {
     this.name = name;
+    if (typeof instructions === "number") {
+      this.fd = instructions;
+      return;
+    }
     const code = pinnedCopy(instructions);
     const licence = pinned(16);
     // bpf_probe_read_kernel is only for programs under a licence of include/linux/license.h.
@@ -91,7 +109,7 @@ function load(
   place: ProgramPlace,
   log: Uint8Array | null,
 ): number {
-  const type = programTypes["hook" in place ? place.hook : "tracepoint"];
+  const type = programTypes[kindOf(place)];
   attribute.clear();
   attribute.u32(0, type.program);
   attribute.u32(4, code.length / 8);
@@ -104,7 +122,8 @@ function load(
   }
   attribute.name(48, name);
   attribute.u32(68, type.attach);
-  if ("tracepoint" in place) attribute.u32(108, place.tracepoint);
+  const typeId = typeIdOf(place);
+  if (typeId !== undefined) attribute.u32(108, typeId);
   // A pending signal makes the verifier return EAGAIN.
   let fd = callBpf("PROG_LOAD");
   for (let again = 0; fd < 0 && errno() === EAGAIN && again < LOAD_AGAIN; again += 1)
@@ -112,13 +131,29 @@ function load(
   return fd;
 }
 
+function kindOf(place: ProgramPlace): keyof typeof programTypes {
+  if ("hook" in place) return place.hook;
+  if ("iterator" in place) return "iterator";
+  return "modifyReturn" in place ? "modifyReturn" : "tracepoint";
+}
+
+/** The type in the kernel's BTF that a program is made for; undefined for one of a control group. */
+function typeIdOf(place: ProgramPlace): number | undefined {
+  if ("hook" in place) return undefined;
+  if ("iterator" in place) return place.iterator;
+  return "modifyReturn" in place ? place.modifyReturn : place.tracepoint;
+}
+
 function textUntilNul(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
   return new TextDecoder().decode(bytes.subarray(0, end === -1 ? bytes.length : end));
 }
 
-/** Attaches a program to its tracepoint until the returned descriptor is closed. Needs neither tracefs nor perf. */
-export function attachTracepoint(program: BpfProgram): number {
+/**
+ * Attaches a program to the tracepoint or function that it was loaded for, until the returned descriptor is closed. Needs
+ * neither tracefs nor perf. Throws a SystemCallError, for a function ENOTSUPP (524) where this machine has no trampolines.
+ */
+export function attachByType(program: BpfProgram): number {
   attribute.clear();
   attribute.u32(8, program.fd);
   return mustCallBpf("RAW_TRACEPOINT_OPEN", program.name);
@@ -134,11 +169,22 @@ const BPF_LINK_TYPE_CGROUP = 3;
 const linkInfo = pinned(LINK_INFO);
 const linkView = new DataView(linkInfo.buffer);
 
+/** A program, and the descriptor of its attachment. */
+export interface Attachment {
+  readonly program: BpfProgram;
+  readonly link: number;
+}
+
+/** The names of the programs that the kernel does not run any more. */
+export function detachedPrograms(attachments: Iterable<Attachment>): readonly string[] {
+  return [...attachments].filter((each) => !isAttached(each)).map(({ program }) => program.name);
+}
+
 /**
- * Whether `link`, a descriptor of an attachment, still attaches `program` (5.8): it is not if the descriptor was closed, or
+ * Whether `link` still attaches `program` (5.8): it is not if the descriptor was closed, or
  * if somebody has detached it (BPF_LINK_DETACH), as any process with the capability can from a control group.
  */
-export function isAttached(link: number, program: BpfProgram): boolean {
+function isAttached({ link, program }: Attachment): boolean {
   linkInfo.fill(0);
   attribute.clear();
   attribute.u32(0, link);

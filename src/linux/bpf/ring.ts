@@ -44,8 +44,20 @@ const DISCARD = 0x4000_0000;
  */
 export type RecordSink = (bytes: Uint8Array, words: Uint32Array, start: number, end: number) => void;
 
+/** Follows how far the ring has been read. */
+export interface RingProgress {
+  /** The record that begins at `position` is passed to the sink next; false: it is passed over instead. */
+  begin(position: number): boolean;
+  /** All records before `position` were passed to the sink. They are released next. */
+  end(position: number): void;
+}
+
+/** Bytes that are copied out and released at once, or one record if that is longer. */
+const BATCH = 1 << 16;
+
 export class RingReader {
   private readonly memory: RingMemory;
+  private readonly progress: RingProgress | undefined;
   private readonly copyBuffer: Uint8Array;
   private readonly words: Uint32Array;
   /** All records before this position were passed to the sink. */
@@ -53,9 +65,10 @@ export class RingReader {
   /** All bytes before this position were returned to the kernel. */
   private released: number;
 
-  /** `position`: the consumer's, 0 for a new ring. `copyBytes`: how much is copied out at once, a multiple of 8. */
-  constructor(memory: RingMemory, position = 0, copyBytes = 1 << 18) {
+  /** `position`: the consumer's, 0 for a new ring. `copyBytes`: size of the largest record, a multiple of 8. */
+  constructor(memory: RingMemory, position = 0, copyBytes = 1 << 18, progress?: RingProgress) {
     this.memory = memory;
+    this.progress = progress;
     this.position = position;
     this.released = position;
     this.copyBuffer = new Uint8Array(new ArrayBuffer(Math.min(copyBytes, memory.size)));
@@ -85,10 +98,10 @@ export class RingReader {
       this.memory.acquire();
       this.memory.copy(this.copyBuffer, start, length);
       this.position = last.end;
-      // The bytes are released before the records are decoded, so that the kernel can reuse them while the copy is
-      // read.
+      this.deliver(start, length, sink);
+      // The bytes are released after the records were handled: if this process ends before, the next one reads them.
+      this.progress?.end(last.end);
       this.release(hold ? last.start : last.end);
-      this.deliver(length, sink);
       if (last.end - first >= limit && this.memory.producer() > this.position) return true;
     }
   }
@@ -117,16 +130,20 @@ export class RingReader {
       }
       start = end;
       end = next;
+      if (end - this.position >= BATCH) break;
     }
     return end === this.position ? undefined : { start, end };
   }
 
-  private deliver(length: number, sink: RecordSink): void {
+  /** Passes the records in the copy, which begins at `position` of the ring, to the sink. */
+  private deliver(position: number, length: number, sink: RecordSink): void {
+    const { progress } = this;
     let at = 0;
     while (at < length) {
       const header = this.words[at >>> 2] ?? 0;
       const start = at + RING_HEADER;
-      if ((header & DISCARD) === 0) sink(this.copyBuffer, this.words, start, start + (header & ~DISCARD));
+      if ((header & DISCARD) === 0 && progress?.begin(position + at) !== false)
+        sink(this.copyBuffer, this.words, start, start + (header & ~DISCARD));
       at += slot(header);
     }
   }

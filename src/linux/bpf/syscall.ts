@@ -24,6 +24,7 @@ export const bpfCommands = {
   MAP_FREEZE: 22,
   LINK_CREATE: 28,
   ENABLE_STATS: 32,
+  ITER_CREATE: 33,
 } as const;
 export type BpfCommand = keyof typeof bpfCommands;
 

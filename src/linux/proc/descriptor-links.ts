@@ -25,19 +25,24 @@ const CHUNK_BYTES = 2_048;
 /** `socket:[` and a 64-bit number. Longer links are cut, and name no socket. */
 const LINK_BYTES = 40;
 
+/** A link that is read whole; longer ones are cut. */
+export const WHOLE_LINK_BYTES = 512;
+
 const entries = new Uint8Array(new ArrayBuffer(CHUNK_BYTES));
 const entriesView = new DataView(entries.buffer);
-const link = new Uint8Array(new ArrayBuffer(LINK_BYTES));
+const link = new Uint8Array(new ArrayBuffer(WHOLE_LINK_BYTES));
 
 export class DescriptorLinks implements Disposable {
   private fd: number;
+  private readonly limit: number;
 
-  /** Of a process that has ended, or may not be read, there are none. */
-  constructor(pid: number) {
+  /** Of a process that has ended, or may not be read, there are none. `limit`: longer links, in bytes, are left out. */
+  constructor(pid: number, limit = LINK_BYTES) {
+    this.limit = limit;
     this.fd = libc.openat(AT_FDCWD, cString(`/proc/${pid}/fd`), O_DIRECTORY | O_CLOEXEC);
   }
 
-  /** The next links, those of more than 39 bytes cut; undefined at the end. */
+  /** The next links; undefined at the end. */
   next(): readonly string[] | undefined {
     if (this.fd < 0) return undefined;
     const got = Number(raw.syscall(SYS_getdents64, this.fd, entries, CHUNK_BYTES));
@@ -45,8 +50,8 @@ export class DescriptorLinks implements Disposable {
     const links: string[] = [];
     for (let at = 0; at < got; at += entriesView.getUint16(at + entry.length, true)) {
       const name = entries.subarray(at + entry.name);
-      const bytes = libc.readlinkat(this.fd, name, link, LINK_BYTES);
-      if (bytes > 0 && bytes < LINK_BYTES) links.push(decodeText(link, 0, bytes));
+      const bytes = libc.readlinkat(this.fd, name, link, this.limit);
+      if (bytes > 0 && bytes < this.limit) links.push(decodeText(link, 0, bytes));
     }
     return links;
   }

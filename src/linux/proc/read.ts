@@ -41,6 +41,12 @@ export const procEntry = {
   mountNamespace: cString("ns/mnt"),
   pidNamespace: cString("ns/pid"),
   userNamespace: cString("ns/user"),
+  environ: cString("environ"),
+  maps: cString("maps"),
+  tcp: cString("net/tcp"),
+  tcp6: cString("net/tcp6"),
+  udp: cString("net/udp"),
+  udp6: cString("net/udp6"),
 } as const;
 export type ProcEntry = (typeof procEntry)[keyof typeof procEntry];
 

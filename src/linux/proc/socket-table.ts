@@ -8,6 +8,9 @@ export interface TableSocket {
   /** The bytes in network order: 4 of IPv4, 16 of IPv6. */
   readonly address: readonly number[];
   readonly port: number;
+  /** Of the other end; zeros while there is none. */
+  readonly peerAddress: readonly number[];
+  readonly peerPort: number;
   readonly state: number;
   /** Of the socket's file (sockfs), by which a descriptor of a process refers to it. */
   readonly inode: number;
@@ -15,15 +18,18 @@ export interface TableSocket {
 
 /** `  0: 0100007F:1F90 00000000:0000 0A ...`: number, local and remote address, state, 5 more fields, and the inode. */
 const pattern =
-  /^ *\d+: ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} ([0-9A-F]{2}) \S+ \S+ \S+ +\d+ +\d+ (\d+)(?: |$)/;
+  /^ *\d+: ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) ([0-9A-F]{2}) \S+ \S+ \S+ +\d+ +\d+ (\d+)(?: |$)/;
 
 /** The socket of a line; undefined for a heading, and for anything that is not a line of these tables. */
 export function parseSocketLine(line: string): TableSocket | undefined {
-  const [, address = "", port = "", state = "", inode = ""] = pattern.exec(line) ?? [];
+  const [, address = "", port = "", peerAddress = "", peerPort = "", state = "", inode = ""] =
+    pattern.exec(line) ?? [];
   if (address === "") return undefined;
   return {
     address: addressBytes(address),
     port: Number.parseInt(port, 16),
+    peerAddress: addressBytes(peerAddress),
+    peerPort: Number.parseInt(peerPort, 16),
     state: Number.parseInt(state, 16),
     inode: Number(inode),
   };

@@ -1,5 +1,6 @@
 // /proc/PID/stat (proc_pid_stat(5)).
 import { decodeText } from "../text.ts";
+import { startShiftTicks } from "../time-namespace.ts";
 import { readDecimals } from "./decimal.ts";
 import { malformed, type ParseFailure } from "./failure.ts";
 
@@ -15,7 +16,7 @@ export interface ProcStat {
   readonly flags: number;
   /** Threads of the group, the leader included. */
   readonly threads: number;
-  /** Clock ticks since boot. */
+  /** Clock ticks since boot, by the host's clock. */
   readonly startTicks: number;
 }
 
@@ -32,8 +33,12 @@ const STARTTIME = 22 - FIRST;
 
 const fields = new Float64Array(STARTTIME + 1);
 
-/** Parses `bytes[0, length)`. */
-export function parseStat(bytes: Uint8Array, length: number): ProcStat | ParseFailure {
+/** Parses `bytes[0, length)`. `shiftTicks`: how far its start time is ahead of the host's clock. */
+export function parseStat(
+  bytes: Uint8Array,
+  length: number,
+  shiftTicks = startShiftTicks,
+): ProcStat | ParseFailure {
   const text = bytes.subarray(0, length);
   const open = text.indexOf(0x28);
   // The name may contain anything, also parentheses and newlines; only digits, blanks and one letter follow it.
@@ -50,6 +55,6 @@ export function parseStat(bytes: Uint8Array, length: number): ProcStat | ParseFa
     ttyNumber: fields[TTY_NR] ?? 0,
     flags: fields[FLAGS] ?? 0,
     threads: fields[NUM_THREADS] ?? 0,
-    startTicks: fields[STARTTIME] ?? 0,
+    startTicks: (fields[STARTTIME] ?? 0) - shiftTicks,
   };
 }

@@ -1,6 +1,8 @@
 // Kill rules that match on a host without a baseline, because of the default of a variable.
+
 import { Compiler } from "../compiler.ts";
 import { type Expression, namesIn, namesTestedByMissing } from "../expression.ts";
+import { actsOnTree } from "../schema.ts";
 import type { Finding, LintedRule } from "./finding.ts";
 
 /** Null on a host that never accepted a baseline. */
@@ -12,7 +14,7 @@ const baselineNames: ReadonlySet<string> = new Set(["tree.known", "tree.familiar
  */
 export function killsByDefault(rules: readonly LintedRule[]): readonly Finding[] {
   return rules.flatMap(({ placed, condition }) => {
-    if (placed.rule.action !== "kill" || withoutBaseline(condition) === false) return [];
+    if (!actsOnTree(placed.rule.action) || withoutBaseline(condition) === false) return [];
     const names = trueWithoutBaseline(placed.when, true);
     return names === undefined ? [] : [finding(placed, names)];
   });

@@ -5,7 +5,7 @@ import { allSteps } from "../../vocabulary/steps.ts";
 import { isJudged, type JudgedVariable, judgedRow } from "../../vocabulary/variables.ts";
 import { type Expression, namesIn } from "../expression.ts";
 import { compilingEvaluator, type RuleEvaluator } from "../policy.ts";
-import type { TestEntry } from "../schema.ts";
+import { actsOnTree, type TestEntry } from "../schema.ts";
 import { testSubject } from "../test-lineage.ts";
 import type { Finding, LintedRule } from "./finding.ts";
 
@@ -80,7 +80,7 @@ const ordinaryLineages: readonly { readonly name: string; readonly lineage: Test
 
 function findingsOf(rule: LintedRule): readonly Finding[] {
   // A rule on the network alone may also be bound by addresses and ports.
-  if (rule.rule.action !== "kill" || !rule.rule.on.includes("exec")) return [];
+  if (!actsOnTree(rule.rule.action) || !rule.rule.on.includes("exec")) return [];
   if (isBound(rule.condition, true, (part) => asks(part, isNaming)))
     return isBound(rule.condition, true, (part) => asks(part, (name) => lineageVariables.has(name)))
       ? []
@@ -100,8 +100,8 @@ function tooWide(rule: LintedRule): readonly Finding[] {
 }
 
 function isKilled(evaluator: RuleEvaluator, lineage: TestEntry["lineage"]): boolean {
-  return [null, false, true].some(
-    (known) => evaluator.decide(testSubject({ lineage, known })).action === "kill",
+  return [null, false, true].some((known) =>
+    actsOnTree(evaluator.decide(testSubject({ lineage, known })).action),
   );
 }
 

@@ -134,12 +134,13 @@ export function positionsOf(text: string, { start, stop, value }: ShellWord): re
   return positions;
 }
 
+/** What belongs to a word without quotes, as most words are. */
+const plain = /[^\s;&|()`<>"'\\]*/y;
+
 function wordAt(text: string, start: number): ShellWord {
-  // Most words have no quotes.
-  const plain = /[^\s;&|()`<>"'\\]*/y;
   plain.lastIndex = start;
-  const { length } = plain.exec(text)?.[0] ?? "";
-  const stop = start + length;
+  plain.test(text);
+  const stop = plain.lastIndex;
   if (!/["'\\]/.test(text.charAt(stop))) return { start, stop, value: text.slice(start, stop) };
   let value = "";
   const end = readWord(text, start, (index) => {

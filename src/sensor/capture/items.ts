@@ -117,6 +117,18 @@ export interface ChangedItem {
   readonly isAwaited: boolean;
 }
 
+/** What the warden knew of the peer of the connection or datagram that follows. */
+export interface PeerItem {
+  readonly kind: "peer";
+  readonly pid: number;
+  /** Of the event: ns, CLOCK_MONOTONIC. */
+  readonly time: number;
+  /** null: none is known; undefined: names are not known. */
+  readonly name: string | null | undefined;
+  /** Whether the baseline has it; null: no destinations were accepted; undefined: it could not be told. */
+  readonly known: boolean | null | undefined;
+}
+
 /** Items of these kinds no longer apply. Those that still hold are written again when they are next needed. */
 export interface ForgetItem {
   readonly kind: "forget";
@@ -142,6 +154,7 @@ export type CaptureItem =
   | ExaminedItem
   | ContainerItem
   | ChangedItem
+  | PeerItem
   | ForgetItem
   | TextItem;
 
@@ -162,6 +175,7 @@ export interface LineItems extends EventItems {
   readonly examined: ExaminedItem;
   readonly container: ContainerItem;
   readonly changed: ChangedItem;
+  readonly peer: PeerItem;
   readonly forget: ForgetItem;
   readonly text: TextItem & { readonly isLast: boolean };
 }
@@ -227,6 +241,8 @@ const fields = {
   containerInPod: field("k8s.container.name", optional(text)),
   changed: field("process.runnable.changed", optional(bool)),
   isAwaited: field("capture.awaited", bool),
+  peerName: field("destination.name", optional(nullable(text))),
+  peerKnown: field("destination.known", optional(nullable(bool))),
   forgotten: field("capture.forgotten", oneOf(forgettables)),
   textName: field("capture.text_name", text),
   text: field("capture.text", rawText),
@@ -506,6 +522,22 @@ const codecs: { readonly [K in LineKind]: Codec<LineItems[K]> } = {
       time: valueIn(line, fields.time),
       changed: valueIn(line, fields.changed),
       isAwaited: valueIn(line, fields.isAwaited),
+    }),
+  },
+  peer: {
+    name: "capture.peer",
+    write: ({ pid: process, time: at, name, known }, line) => {
+      line[fields.pid.name] = process;
+      line[fields.time.name] = fields.time.write(at);
+      line[fields.peerName.name] = fields.peerName.write(name);
+      line[fields.peerKnown.name] = fields.peerKnown.write(known);
+    },
+    read: (line) => ({
+      kind: "peer",
+      pid: valueIn(line, fields.pid),
+      time: valueIn(line, fields.time),
+      name: valueIn(line, fields.peerName),
+      known: valueIn(line, fields.peerKnown),
     }),
   },
   forget: {

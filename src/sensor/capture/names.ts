@@ -57,6 +57,7 @@ export const captureLines = {
   "capture.container": "the image of a container from here on",
   "capture.changed":
     "whether what a process runs holds what was accepted: for its exec that follows, or judged again",
+  "capture.peer": "what the warden knew of the peer of the event that follows",
   "capture.forget": "answers that are out of force",
   "capture.text": "a part of a text on which verdicts depend",
   "process.fork": "a process was made by another one",

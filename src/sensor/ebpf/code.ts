@@ -13,6 +13,7 @@ import {
   callKernel,
   exitInstruction,
   fp,
+  jumpIf,
   jumpIfImm,
   labelHere,
   load,
@@ -36,19 +37,33 @@ import {
   type Width,
 } from "../../linux/bpf/assembler.ts";
 import { BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, helpers } from "../../linux/bpf/helpers.ts";
+import { NS_PER_TICK } from "../../linux/ticks.ts";
 import type { KernelLayout } from "./kernel.ts";
-import { ELEMENT_MAX, FIELD_BYTES, walkState } from "./layout.ts";
+import { ELEMENT_MAX, FIELD_BYTES, markLayout, walkState } from "./layout.ts";
+import type { PreventionMaps } from "./prevention/entries.ts";
 import type { HashKey } from "./wakeup.ts";
 
 /** Offsets of the arguments of tracepoint sched_process_exec(task, old pid, linux_binprm) in the program's context. */
 export const execArguments = { task: 0, bprm: 16 } as const;
 
+/** One of the copies of a program, see copies.ts. It acts only where none before it has marked that it did. */
+export interface ProgramCopy {
+  readonly isFirst: boolean;
+  readonly isLast: boolean;
+  /** LRU hash from `markLayout` to u64: what the copies have acted on. */
+  readonly marks: MapReference;
+}
+
 /** What the programs use: maps, limits, functions of the kernel. */
 export interface ProgramMaps {
   readonly preemption: KernelLayout["preemption"];
+  /** Undefined where one copy of each program suffices. */
+  readonly copy: ProgramCopy | undefined;
   readonly ring: MapReference;
   /** If this number of bytes waits in the ring, every record wakes the reader. */
   readonly fillLevel: number;
+  /** With this number of bytes waiting, only signals are written: the rest of the ring is theirs. */
+  readonly eventsRoom: number;
   /** The shared page: an array of one value. */
   readonly shared: MapReference;
   /** An array with one scratch value for each CPU. */
@@ -65,6 +80,8 @@ export interface ProgramMaps {
   readonly hashKey: HashKey;
   /** LRU hash from u64 settle key to u32. */
   readonly settled: MapReference;
+  /** Undefined: nothing is prevented. */
+  readonly prevention: PreventionMaps | undefined;
 }
 
 /**
@@ -96,6 +113,37 @@ export function callWalk({ preemption, programs }: ProgramMaps, context: number)
   ];
 }
 
+// Words on the stack while `claim` runs, before the programs have anything else there.
+const MARK_KEY = -32;
+const MARK_VALUE = -40;
+
+/** Sets r0 to the value of the key on the stack; 0: none. Loses r1 to r5. */
+export function lookUp(map: MapReference, key: number): Code {
+  return [loadMap(r1, map), addTo(r2, fp, key), callHelper(helpers.mapLookup)];
+}
+
+/**
+ * Jumps to `taken` if a copy of this program has acted on the event: that of `kind`, of the process whose id is in r1, which
+ * the number in r2 distinguishes from earlier ones. Loses r0 to r5.
+ */
+export function claim({ copy }: Pick<ProgramMaps, "copy">, kind: number, taken: string): Code {
+  if (copy === undefined) return [];
+  const place = [loadMap(r1, copy.marks), addTo(r2, fp, MARK_KEY)];
+  const look = [
+    [place, callHelper(helpers.mapLookup), jumpIfImm(r0, "==", 0, "not taken")],
+    [load(8, r1, r0, 0), load(8, r2, fp, MARK_VALUE), jumpIf(r1, "==", r2, taken)],
+    labelHere("not taken"),
+  ];
+  const mark = [place, addTo(r3, fp, MARK_VALUE), movImm(r4, 0), callHelper(helpers.mapUpdate)];
+  return [
+    store(8, fp, MARK_VALUE, r2),
+    store(4, fp, MARK_KEY + markLayout.pid, r1),
+    storeImm(4, fp, MARK_KEY + markLayout.kind, kind),
+    copy.isFirst ? [] : look,
+    copy.isLast ? [] : mark,
+  ];
+}
+
 /** Reads `width` bytes at `src + offset` into the record at `field`. Loses r0 to r5. */
 export function readInto(field: number, width: number, src: Register, offset: number): Code {
   return [
@@ -104,6 +152,11 @@ export function readInto(field: number, width: number, src: Register, offset: nu
     addTo(r3, src, offset),
     callHelper(helpers.probeReadKernel),
   ];
+}
+
+/** `dst` nanoseconds become clock ticks, as /proc/PID/stat has them. */
+export function toTicks(dst: Register): Code {
+  return aluImm("div", dst, NS_PER_TICK);
 }
 
 /** Code for `dst = *(src + offset)` in kernel memory. */
@@ -203,15 +256,22 @@ export function appendName(end: number, skip: string): Code {
 /**
  * Writes the record at r7 to the ring and ends the program. `size` is code that sets r3 to the record's size. The
  * reader is woken if it had read everything before this record (the kernel's rule), if `wakeup` sets r8 to
- * BPF_RB_FORCE_WAKEUP, or if the ring fills up. A record that does not fit is counted in the shared page at `lost`.
+ * BPF_RB_FORCE_WAKEUP, or if the ring fills up. A record that does not fit, or finds `room` bytes waiting, is counted in
+ * the shared page at `lost`.
  */
-export function emit(maps: ProgramMaps, size: Code, lost: number, wakeup: Code = movImm(r8, 0)): Code {
+export function emit(
+  maps: ProgramMaps,
+  size: Code,
+  lost: number,
+  { wakeup = movImm(r8, 0), room = maps.eventsRoom }: { readonly wakeup?: Code; readonly room?: number } = {},
+): Code {
   return [
     wakeup,
     loadMap(r1, maps.ring),
     movImm(r2, BPF_RB_AVAIL_DATA),
     callHelper(helpers.ringbufQuery),
     jumpIfImm(r0, "<", maps.fillLevel, "output"),
+    jumpIfImm(r0, ">=", room, "no room"),
     movImm(r8, BPF_RB_FORCE_WAKEUP),
     labelHere("output"),
     loadMap(r1, maps.ring),
@@ -220,6 +280,7 @@ export function emit(maps: ProgramMaps, size: Code, lost: number, wakeup: Code =
     mov(r4, r8),
     callHelper(helpers.ringbufOutput),
     jumpIfImm(r0, "==", 0, "end"),
+    labelHere("no room"),
     countLost(maps, lost),
     labelHere("end"),
     leave(maps),

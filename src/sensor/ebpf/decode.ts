@@ -125,6 +125,7 @@ export class Decoder {
       parentPid,
       startTicks: ticksAt(words, start, forkLayout.start),
       startExact: true,
+      execId: word(words, start, forkLayout.execId),
     });
   }
 
@@ -143,6 +144,7 @@ export class Decoder {
     const pid = word(words, start, commonLayout.pid);
     const uid = word(words, start, execLayout.uid);
     const realUid = word(words, start, execLayout.realUid);
+    const flags = word(words, start, execLayout.flags);
     this.users.update(pid, uid, realUid);
     return {
       kind: "exec",
@@ -152,6 +154,8 @@ export class Decoder {
       facts: this.facts(bytes, words, start, time, uid, realUid),
       settleKey: long(words, start, execLayout.settleKey),
       execId: word(words, start, execLayout.execId),
+      prevented: (flags & recordFlags.prevented) !== 0,
+      preventionFailed: (flags & recordFlags.preventionFailed) !== 0,
     };
   }
 

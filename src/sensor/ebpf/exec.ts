@@ -31,6 +31,7 @@ import {
   appendUserMemory,
   begin,
   callWalk,
+  claim,
   countLost,
   enter,
   execArguments,
@@ -54,11 +55,14 @@ import {
   walkPhases,
   walkState,
 } from "./layout.ts";
+import { decideExec } from "./prevention/decide.ts";
 
 // Words on the stack; fp - 8 is the scratch word, and cgroup.ts uses those below.
 const CONTEXT = -16;
 const KEPT = -24;
 const MOUNTS = -32;
+/** Until the record has it; MOUNTS is written after that. */
+const VERDICT = MOUNTS;
 
 /** -MAX_ERRNO - 1 of linux/err.h, compared unsigned: larger values are errors, not pointers. */
 const LARGEST_ERROR = -4096;
@@ -75,9 +79,14 @@ export function execProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     load(8, r6, r1, execArguments.task),
     load(8, r8, r1, execArguments.bprm),
     store(8, fp, CONTEXT, r1),
+    claimExec(kernel, maps),
+    // First, so that nothing can keep it from being decided.
+    maps.prevention === undefined
+      ? storeImm(8, fp, VERDICT, 0)
+      : decideExec(kernel, maps.prevention, VERDICT),
     findScratch(maps, "lost"),
     begin(recordKinds.exec),
-    storeImm(4, r7, execLayout.flags, 0),
+    [load(8, r4, fp, VERDICT), store(4, r7, execLayout.flags, r4)],
     storeImm(8, r7, execLayout.settleKey, 0),
     storeImm(4, r7, execLayout.environmentEnd, 0),
     movImm(r9, execLayout.texts),
@@ -89,6 +98,15 @@ export function execProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     executable(kernel),
     workingDirectory(kernel),
     handOver(maps),
+  ];
+}
+
+/** No two execs of a process have the same number; one of a later process with its pid began later. */
+function claimExec({ task }: KernelLayout, maps: ProgramMaps): Code {
+  return [
+    load(4, r1, r6, task.tgid),
+    [load(8, r2, r6, task.startBoottime), load(4, r3, r6, task.selfExecId), alu("add", r2, r3)],
+    claim(maps, recordKinds.exec, "taken"),
   ];
 }
 
@@ -256,6 +274,7 @@ function handOver(maps: ProgramMaps): Code {
     callWalk(maps, CONTEXT),
     labelHere("lost"),
     countLost(maps, sharedLayout.lostExecs),
+    labelHere("taken"),
     leave(maps),
   ];
 }

@@ -11,6 +11,7 @@ import {
   movImm,
   r0,
   r1,
+  r2,
   r3,
   r6,
   r7,
@@ -18,9 +19,10 @@ import {
   store,
   storeImm,
 } from "../../linux/bpf/assembler.ts";
-import { begin, emit, enter, leave, type ProgramMaps } from "./code.ts";
+import { begin, claim, emit, enter, leave, type ProgramMaps } from "./code.ts";
 import type { KernelLayout } from "./kernel.ts";
 import { commonLayout, exitLayout, recordKinds, sharedLayout } from "./layout.ts";
+import { forgetClosedSet } from "./prevention/entries.ts";
 import { forgetLineage, WAKEUP_STACK } from "./wakeup.ts";
 
 /** include/linux/sched/signal.h: the group ends by exit_group(2) or by a signal; group_exit_code has the status. */
@@ -49,7 +51,9 @@ export function exitProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     enter(maps),
     load(8, r6, r1, 0),
     skipUnlessLast(kernel, "others"),
+    [load(4, r1, r6, task.tgid), load(8, r2, r6, task.startBoottime), claim(maps, recordKinds.exit, "taken")],
     load(8, r8, r6, task.signal),
+    maps.prevention === undefined ? [] : forgetClosedSet(kernel, maps.prevention, WAKEUP_STACK),
 
     addTo(r7, fp, WAKEUP_STACK - exitLayout.size),
     begin(recordKinds.exit),
@@ -72,6 +76,7 @@ export function exitProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     emit(maps, movImm(r3, exitLayout.size), sharedLayout.lostExits),
 
     labelHere("others"),
+    labelHere("taken"),
     leave(maps),
   ];
 }

@@ -1,5 +1,6 @@
 // The offsets of the kernel's fields that the programs read. Only this file and network/kernel.ts name its structs.
 import { readFileSync } from "node:fs";
+import { release as kernelRelease } from "node:os";
 import { type Btf, BtfError, readKernelBtf, type Tracepoint } from "../../linux/bpf/btf.ts";
 
 /** A member's name. Of several names the first that this kernel has is used; an optional member may be missing. */
@@ -50,7 +51,8 @@ const programStructs = {
     struct: "signal_struct",
     members: { live: "live", flags: "flags", groupExitCode: "group_exit_code", tty: "tty" },
   },
-  tty: { struct: "tty_struct", members: { name: "name" } },
+  tty: { struct: "tty_struct", members: { name: "name", driver: "driver" } },
+  ttyDriver: { struct: "tty_driver", members: { major: "major" } },
   mm: {
     struct: "mm_struct",
     members: {
@@ -73,13 +75,17 @@ const programStructs = {
       ino: "i_ino",
       mode: "i_mode",
       uid: "i_uid",
+      generation: "i_generation",
       sb: "i_sb",
       // From 6.11, from 6.6, before.
       ctime: ["i_ctime_sec", "__i_ctime.tv_sec", "i_ctime.tv_sec"],
       ctimeNanoseconds: ["i_ctime_nsec", "__i_ctime.tv_nsec", "i_ctime.tv_nsec"],
     },
   },
-  superBlock: { struct: "super_block", members: { dev: "s_dev" } },
+  superBlock: {
+    struct: "super_block",
+    members: { dev: "s_dev", magic: "s_magic", userNamespace: "s_user_ns" },
+  },
   dentry: { struct: "dentry", members: { parent: "d_parent", name: "d_name.name", hashed: "d_hash.pprev" } },
   mount: {
     struct: "mount",
@@ -91,13 +97,16 @@ const programStructs = {
       namespace: "mnt_ns",
     },
   },
-  fs: { struct: "fs_struct", members: { mnt: "pwd.mnt", dentry: "pwd.dentry" } },
+  fs: {
+    struct: "fs_struct",
+    members: { mnt: "pwd.mnt", dentry: "pwd.dentry", rootMount: "root.mnt", rootDentry: "root.dentry" },
+  },
   nsproxy: { struct: "nsproxy", members: { mnt: "mnt_ns" } },
   mountNamespace: { struct: "mnt_namespace", members: { inum: "ns.inum", userNamespace: "user_ns" } },
   userNamespace: { struct: "user_namespace", members: { level: "level" } },
   pid: { struct: "pid", members: { level: "level", numbers: "numbers" } },
   upid: { struct: "upid", members: { namespace: "ns" } },
-  pidNamespace: { struct: "pid_namespace", members: { inum: "ns.inum" } },
+  pidNamespace: { struct: "pid_namespace", members: { inum: "ns.inum", init: "child_reaper" } },
 } as const satisfies Structs;
 
 /** Structs for kernels with control groups. */
@@ -124,8 +133,24 @@ const tracepoints = {
   signal: "signal_generate",
 } as const;
 
+/** In a process that has got a CPU. */
+const SCHEDULED = "sched_exit_tp";
+
 /** Functions of the kernel that programs call. */
-export const kernelFunctions = { disable: "bpf_preempt_disable", enable: "bpf_preempt_enable" } as const;
+export const kernelFunctions = {
+  disable: "bpf_preempt_disable",
+  enable: "bpf_preempt_enable",
+  signalTask: "bpf_send_signal_task",
+} as const;
+
+/** Functions of the kernel that ask security modules, and that programs are attached to. */
+const securityFunctions = {
+  signalCheck: "security_task_kill",
+  traceCheck: "security_ptrace_access_check",
+} as const;
+
+/** Iterators, which list what the kernel has for a read(2) of a file (5.8). */
+const iterators = { processes: "bpf_iter_task", files: "bpf_iter_task_file" } as const;
 
 /** BTF type ids of what turns preemption off and on. */
 export interface Preemption {
@@ -138,7 +163,17 @@ export interface KernelLayout extends LayoutOf<typeof programStructs> {
   readonly cgroup: CgroupLayout | undefined;
   /** BTF type ids of the tracepoints. */
   readonly tracepoints: { readonly [T in keyof typeof tracepoints]: number };
+  /** BTF type ids of the iterators; undefined before 5.8. */
+  readonly iterators: { readonly [I in keyof typeof iterators]: number | undefined };
   readonly preemption: Preemption | undefined;
+  /** Programs on tracepoints can be preempted, and are skipped meanwhile (7.0). */
+  readonly hasPreemptiblePrograms: boolean;
+  /** BTF type id of bpf_send_signal_task, which signals another task than the current one; undefined before 6.13. */
+  readonly signalTask: number | undefined;
+  /** BTF type id of the tracepoint sched_exit_tp; undefined before 6.15. */
+  readonly scheduled: number | undefined;
+  /** BTF type ids; undefined in a kernel without CONFIG_SECURITY. */
+  readonly securityFunctions: { readonly [F in keyof typeof securityFunctions]: number | undefined };
   /** Index of the argument of sched_process_exit that marks the end of the thread group; undefined before 6.16. */
   readonly groupDeadArgument: number | undefined;
 }
@@ -166,14 +201,17 @@ export function readKernelLayout(findSystemd = systemdHierarchy): KernelLayout {
   );
   const names = {
     structs,
-    tracepoints: Object.values(tracepoints),
-    functions: Object.values(kernelFunctions),
+    tracepoints: [...Object.values(tracepoints), SCHEDULED],
+    functions: [kernelFunctions, iterators, securityFunctions].flatMap((names) => Object.values(names)),
   };
-  return kernelLayout(readKernelBtf(names), findSystemd());
+  return kernelLayout(readKernelBtf(names), findSystemd(), kernelRelease());
 }
 
-/** The layout in `btf`. `systemd` is the hierarchy `name=systemd`, if it is mounted. Throws a BtfError. */
-export function kernelLayout(btf: Btf, systemd: Hierarchy | undefined): KernelLayout {
+/**
+ * The layout in `btf`, of the kernel of this release. `systemd` is the hierarchy `name=systemd`, if it is mounted. Throws a
+ * BtfError.
+ */
+export function kernelLayout(btf: Btf, systemd: Hierarchy | undefined, release: string): KernelLayout {
   const layout = layoutOf(btf, programStructs);
   const exit = tracepointOf(btf, tracepoints.exit);
   return {
@@ -185,9 +223,25 @@ export function kernelLayout(btf: Btf, systemd: Hierarchy | undefined): KernelLa
       exit: exit.type,
       signal: tracepointOf(btf, tracepoints.signal).type,
     },
+    iterators: {
+      processes: btf.function(iterators.processes),
+      files: btf.function(iterators.files),
+    },
     preemption: preemptionOf(btf),
+    hasPreemptiblePrograms: hasPreemptiblePrograms(release),
+    signalTask: btf.function(kernelFunctions.signalTask),
+    scheduled: btf.tracepoint(SCHEDULED)?.type,
+    securityFunctions: {
+      signalCheck: btf.function(securityFunctions.signalCheck),
+      traceCheck: btf.function(securityFunctions.traceCheck),
+    },
     groupDeadArgument: groupDeadArgument(exit),
   };
+}
+
+/** Whether the kernel of this release, such as `7.3.4+deb13-amd64`, runs programs on tracepoints with preemption. */
+export function hasPreemptiblePrograms(release: string): boolean {
+  return Number.parseInt(release, 10) >= 7;
 }
 
 /** The functions that turn preemption off and on; undefined before 6.10. */

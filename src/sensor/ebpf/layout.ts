@@ -41,6 +41,7 @@ export const forkLayout = {
   parentPid: 16, // u32
   uid: 20, // u32, effective, the child's and so the parent's at this moment
   realUid: 24, // u32
+  execId: 28, // u32, task_struct.self_exec_id, which the child has from its parent
   start: 32, // u64, ns of CLOCK_BOOTTIME
   size: 40,
 } as const;
@@ -111,6 +112,10 @@ export const recordFlags = {
   userMounts: 256,
   /** The environment was asked for, and was too large or could not be read. */
   environmentUnread: 512,
+  /** The kernel has ended the process before the program's first instruction. */
+  prevented: 1024,
+  /** It should have, and could not. */
+  preventionFailed: 2048,
 } as const;
 
 /** Maximum bytes of an environment. Copying them takes some 0.2 us; one helper call for each of 64 variables takes 6 us. */
@@ -179,6 +184,13 @@ export const lineageLayout = {
   size: 24,
 } as const;
 
+/** A key of the map of what the first copies of the programs have acted on, see code.ts. */
+export const markLayout = {
+  pid: 0, // u32, the thread group
+  kind: 4, // u32, of `recordKinds`
+  size: 8,
+} as const;
+
 /** Values of `sharedLayout.wakeupPolicy`. */
 export const wakeupPolicies = { none: 0, all: 1, unsettled: 2 } as const satisfies Record<
   WakeupPolicy,
@@ -200,5 +212,26 @@ export const sharedLayout = {
   lostSignals: 40, // u64
   /** Thread groups whose signals are recorded, `NO_PID` in places that are free. */
   watched: 48, // u32, WATCHED_PIDS times
-  size: 48 + 4 * WATCHED_PIDS,
+  // What the reader leaves for the one after it, see read-position.ts. The programs do not use it.
+  /** Position of the record that was begun last, and of the end of the last one that was handled. */
+  begun: 48 + 4 * WATCHED_PIDS, // f64
+  handled: 56 + 4 * WATCHED_PIDS,
+  retried: 64 + 4 * WATCHED_PIDS,
+  /** A random number, by which marks of this ring are told from those of another. */
+  identity: 72 + 4 * WATCHED_PIDS,
+  /** Lost records and skipped runs that were reported. */
+  lostReported: 80 + 4 * WATCHED_PIDS, // u32
+  missedReported: 84 + 4 * WATCHED_PIDS,
+  /** Signals that were made, and how many of them had been when the reader began to empty the ring last. */
+  signalsMade: 88 + 4 * WATCHED_PIDS, // u64
+  signalsRead: 96 + 4 * WATCHED_PIDS, // u32
+  size: 104 + 4 * WATCHED_PIDS,
 } as const;
+
+/**
+ * Records of signals that may wait in the ring: 40 KiB. Who may signal one of the processes, as from its session, may do so
+ * without end, and must not displace the execs of others.
+ */
+export const WAITING_SIGNALS = 1_024;
+/** Bytes of the ring that are left to signals, and to the end of the longest exec: a flood of execs displaces none. */
+export const SIGNALS_ROOM = 80 << 10;

@@ -29,3 +29,10 @@ export function explainRefusal(error: unknown): unknown {
       : "the kernel needs CONFIG_BPF_SYSCALL=y and at least Linux 5.8; use --source netlink";
   return new SensorUnavailable(message, hint, cause);
 }
+
+/** Why nothing can be prevented where the programs cannot be loaded with it. Throws what is no refusal of the kernel's. */
+export function whyNotPrevented(error: unknown): string {
+  if (!(error instanceof BtfError || error instanceof SystemCallError || error instanceof VerifierError))
+    throw error;
+  return `the kernel does not take the programs that prevent: ${error.message}`;
+}

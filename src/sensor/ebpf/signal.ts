@@ -2,7 +2,9 @@
 // It records those that a process other than treewarden's own makes for one of these.
 import {
   addTo,
+  alu,
   aluImm,
+  atomicAdd,
   type Code,
   callHelper,
   exitInstruction,
@@ -25,9 +27,16 @@ import {
   store,
 } from "../../linux/bpf/assembler.ts";
 import { helpers } from "../../linux/bpf/helpers.ts";
-import { begin, emit, enter, leave, type ProgramMaps } from "./code.ts";
+import { begin, countLost, emit, enter, leave, type ProgramMaps } from "./code.ts";
 import type { KernelLayout } from "./kernel.ts";
-import { commonLayout, SIGNAL_RECORD, sharedLayout, signalLayout, WATCHED_PIDS } from "./layout.ts";
+import {
+  commonLayout,
+  SIGNAL_RECORD,
+  sharedLayout,
+  signalLayout,
+  WAITING_SIGNALS,
+  WATCHED_PIDS,
+} from "./layout.ts";
 
 /** Offsets of the tracepoint's arguments. */
 const SIGNAL = 0;
@@ -39,6 +48,9 @@ const SIGCHLD = 17;
 /** asm-generic/siginfo.h: of struct siginfo, and a signal of the kernel's own. */
 const SI_CODE = 8;
 const SI_KERNEL = 0x80;
+
+/** More than any ring has. */
+const EVERYTHING = 0x7fff_ffff;
 
 /** Below the scratch word that code.ts uses. */
 const RECORD = -8 - signalLayout.size;
@@ -81,11 +93,25 @@ export function signalProgram({ task }: KernelLayout, maps: ProgramMaps): Code {
     labelHere("coded"),
     store(4, r7, signalLayout.code, r8),
 
+    skipUnlessFew(maps, "too many"),
     begin(SIGNAL_RECORD),
-    emit(maps, movImm(r3, signalLayout.size), sharedLayout.lostSignals),
+    emit(maps, movImm(r3, signalLayout.size), sharedLayout.lostSignals, { room: EVERYTHING }),
 
+    labelHere("too many"),
+    countLost(maps, sharedLayout.lostSignals),
     labelHere("others"),
     leave(maps),
+  ];
+}
+
+/** Counts the signal, and jumps to `tooMany` if as many as may wait were made since the ring was emptied. Loses r0 to r2. */
+function skipUnlessFew(maps: ProgramMaps, tooMany: string): Code {
+  return [
+    loadMapValue(r1, maps.shared, sharedLayout.signalsMade),
+    [load(4, r0, r1, 0), load(4, r2, r1, sharedLayout.signalsRead - sharedLayout.signalsMade)],
+    [alu("sub", r0, r2), aluImm("lsh", r0, 32), aluImm("rsh", r0, 32)],
+    jumpIfImm(r0, ">=", WAITING_SIGNALS, tooMany),
+    [movImm(r2, 1), atomicAdd(8, r1, 0, r2)],
   ];
 }
 

@@ -142,10 +142,12 @@ export function walkProgram(kernel: KernelLayout, maps: ProgramMaps): Code {
     store(4, r7, execLayout.cwdEnd, r9),
 
     jumpIfImm(r9, ">", limit, "lost"),
-    emit(maps, mov(r3, r9), sharedLayout.lostExecs, [
-      execWakeup(kernel, maps, CONTEXT),
-      readEnvironment(kernel, maps, { context: CONTEXT, free: COUNTER }, "lost"),
-    ]),
+    emit(maps, mov(r3, r9), sharedLayout.lostExecs, {
+      wakeup: [
+        execWakeup(kernel, maps, CONTEXT),
+        readEnvironment(kernel, maps, { context: CONTEXT, free: COUNTER }, "lost"),
+      ],
+    }),
 
     labelHere("lost"),
     countLost(maps, sharedLayout.lostExecs),

@@ -1,6 +1,7 @@
 // What a process may not do on the network, as pure data: a sensor that can refuse it encodes it for the kernel.
 import type { Network } from "../../vocabulary/ip-network.ts";
 import type { ProcessKey } from "../../vocabulary/process-key.ts";
+import type { UserRange } from "../../vocabulary/user-ranges.ts";
 import type { NetworkKind, Transport } from "../event.ts";
 import type { IgnoredPorts } from "./filters.ts";
 
@@ -13,6 +14,8 @@ export interface DeniedNetwork {
   readonly transport: Transport;
   readonly network: Network;
   readonly ports: IgnoredPorts;
+  /** The effective users to whom it is denied; absent: to all. */
+  readonly users?: UserRange;
 }
 
 /** A process as it was judged. */
@@ -31,6 +34,10 @@ export interface DenySets {
 
 /** Refuses in the kernel what processes may not do: the call fails with EPERM, and the event is reported as denied. */
 export interface NetworkDenials {
+  /** Whether processes are still denied what an earlier process of the sensor has assigned, until `enforceEpoch`. */
+  readonly isInherited: boolean;
+  /** Why what is denied could be evaded; for a person. */
+  readonly problem?: string | undefined;
   /**
    * Defines a set that was not defined before, or was removed. Throws a SystemCallError, and leaves the set undefined, if
    * the kernel has no room for it.
@@ -38,8 +45,20 @@ export interface NetworkDenials {
   define(set: number, networks: readonly DeniedNetwork[]): void;
   /** Removes a set that no process points to any more. */
   remove(set: number): void;
-  /** Points a process to sets, in the epoch of `setEpoch`; false if the kernel has no room for it. Children inherit it. */
+  /**
+   * Points a process to sets, in the epoch of `setEpoch`; false if the kernel has no room for it. Children inherit it. If
+   * a later process has the pid by now, nothing changes: its entry is its own.
+   */
   assign(process: DeniedProcess, sets: DenySets): boolean;
+  /** How many entries of an earlier epoch `assign` has replaced so far. */
+  readonly renewed: number;
+  /**
+   * Reports that the one who assigns lives: 15 s after the last time, or as `EbpfOptions.denialLimitMs` says, nothing is
+   * denied any more.
+   */
+  beat(): void;
+  /** Returns when every program that runs now in the kernel has ended. It may take some milliseconds. */
+  awaitPrograms(): void;
   /** Entries that are made from now on, and inherited from them, belong to this epoch. */
   setEpoch(epoch: number): void;
   /**

@@ -3,7 +3,7 @@
 // waits in mmap(2). So each read has a time limit, and nobody can use up the time or the threads of other users.
 import { monotonicNow } from "../../linux/clock.ts";
 import { closeDescriptor } from "../../linux/descriptor.ts";
-import { EBUSY, ENOSYS, ETIMEDOUT } from "../../linux/libc.ts";
+import { EBUSY, EINVAL, ENOSYS, ETIMEDOUT } from "../../linux/libc.ts";
 import { ROOT_UID } from "../../linux/root-file.ts";
 import { TimedRead } from "../../linux/timed-read.ts";
 
@@ -45,10 +45,20 @@ interface HangingRead {
   readonly user: number;
 }
 
+const nothingRead = new Uint8Array();
+
+/**
+ * One read at a time: `begin` starts it in another thread and `end` waits for it. Its caller reads other files meanwhile,
+ * and then seldom has to wait.
+ */
 export class ArgumentReads {
   private readonly capacity: number;
+  private readonly payer: () => number;
   private current: TimedRead | undefined;
   private isImpossible = false;
+  /** Of the read that has begun: why it was not made, as -errno, or 0; and its occasion. */
+  private failure = -EINVAL;
+  private occasion: Occasion = "scan";
   private hanging: readonly HangingRead[] = [];
   private windowEnd = 0;
   /** Nanoseconds spent on slow reads of root's since the window began, up to `SPENT_ON_ROOT`. */
@@ -59,59 +69,74 @@ export class ArgumentReads {
     exec: new Map(),
   };
 
-  /** `capacity`: the most bytes of one read. */
-  constructor(capacity: number) {
+  /**
+   * `capacity`: the most bytes of one read. `payer`: who is charged for the read that begins or has begun, as `chargedUser`
+   * has it; called only while reads are slow, because it costs more than the read.
+   */
+  constructor(capacity: number, payer: () => number) {
     this.capacity = capacity;
+    this.payer = payer;
+  }
+
+  /** Begins with the bytes that were read, after `end` and until the next `begin`. */
+  get data(): Uint8Array {
+    return this.current?.data ?? nothingRead;
+  }
+
+  /** Begins to read up to `limit` bytes from the start of `fd`, which it closes; a negative `fd` is the -errno of its open. */
+  begin(fd: number, limit: number, occasion: Occasion): void {
+    this.occasion = occasion;
+    this.failure = fd < 0 ? fd : this.beginOpen(fd, limit);
   }
 
   /**
-   * Reads the start of `fd`, which it closes, into `data`. `user`: who is charged, as `chargedUser` has it. Returns the
-   * number of bytes, or -errno: -ETIMEDOUT if the read hangs, -EBUSY if too many of that user do, -ENOSYS if this system
-   * cannot limit the time of a read.
+   * Waits for the read that has begun. Returns the number of bytes in `data`, or -errno: -ETIMEDOUT if the read hangs,
+   * -EBUSY if too many of that user do, -ENOSYS if this system cannot limit the time of a read.
    */
-  read(fd: number, data: Uint8Array, limit: number, occasion: Occasion, user: number): number {
+  end(): number {
+    const { current: read, occasion, failure } = this;
+    this.failure = -EINVAL;
+    if (failure < 0 || read === undefined) return failure;
     const begin = monotonicNow();
-    if (!this.mayRead(begin, occasion, user)) {
-      closeDescriptor(fd);
-      return -EBUSY;
-    }
-    const read = this.nextRead();
-    if (read === undefined) {
-      closeDescriptor(fd);
-      return -ENOSYS;
-    }
-    const failure = read.begin(fd, limit);
-    if (failure < 0) return failure;
     let result = read.wait(limits[occasion].patience);
     if (result === undefined || monotonicNow() - begin > SLOW_NS) {
+      const user = this.payer();
       if (this.hasRootsShare(user))
         result ??= read.wait(Math.min(PATIENCE_WITH_ROOT, SPENT_ON_ROOT - this.spentOnRoot));
       this.addSlow(user, occasion, monotonicNow() - begin);
       if (result === undefined) this.giveUp(read, user);
     }
-    if (result === undefined) return -ETIMEDOUT;
-    if (result > 0) data.set(read.data.subarray(0, result));
-    return result;
+    return result ?? -ETIMEDOUT;
   }
 
-  private nextRead(): TimedRead | undefined {
-    if (this.current !== undefined || this.isImpossible) return this.current;
+  private beginOpen(fd: number, limit: number): number {
+    const read = this.mayRead() ? this.nextRead() : -EBUSY;
+    if (typeof read !== "number") return read.begin(fd, limit);
+    closeDescriptor(fd);
+    return read;
+  }
+
+  private nextRead(): TimedRead | number {
+    if (this.isImpossible) return -ENOSYS;
     try {
-      this.current = new TimedRead(this.capacity);
+      this.current ??= new TimedRead(this.capacity);
+      return this.current;
     } catch {
       this.isImpossible = true;
+      return -ENOSYS;
     }
-    return this.current;
   }
 
-  private mayRead(now: number, occasion: Occasion, user: number): boolean {
+  private mayRead(): boolean {
     const { scan, exec } = this.slow;
     if (this.hanging.length === 0 && !this.hasWindow()) return true;
-    if (now >= this.windowEnd) {
+    if (monotonicNow() >= this.windowEnd) {
       this.spentOnRoot = 0;
       scan.clear();
       exec.clear();
     }
+    const { occasion } = this;
+    const user = this.payer();
     this.hanging = this.hanging.filter(({ read }) => read.wait(0) === undefined);
     const ofUser = this.hanging.filter((each) => each.user === user).length;
     const slow = this.slow[occasion].get(user) ?? 0;

@@ -92,12 +92,15 @@ export class FactsReader implements Disposable {
    * and changes neither (kernel/auditsc.c).
    */
   private readonly loginUsers = new Map<number, number>();
+  /** The real user of the process that is open: as events told, else as /proc showed before its arguments were read. */
+  private realUidBefore: number | undefined;
+  private isRealUidTold = false;
 
   constructor(options: FactsOptions = {}) {
     this.argumentBytes = options.argumentBytes ?? DEFAULT_ARGUMENT_BYTES;
     const root = options.root ?? "/proc";
     this.folder = new ProcessFolder(Math.max(this.argumentBytes + 1, LEAST_BUFFER), root);
-    this.argumentReads = new ArgumentReads(this.argumentBytes + 1);
+    this.argumentReads = new ArgumentReads(this.argumentBytes + 1, () => this.payer());
     this.onUnreadable = options.onUnreadable;
     this.terminals = terminalDrivers(root);
     if (this.folder.open(1) === 0) this.hostMounts = this.namespace(procEntry.mountNamespace);
@@ -146,10 +149,11 @@ export class FactsReader implements Disposable {
   /** How the process that has `pid` now was started, a fifth of what `read` reads; all undefined if there is none. */
   invocation(pid: number): Pick<ProcessFacts, "startTicks" | "args" | "tty" | "loginUid"> {
     if (this.folder.open(pid) < 0) return unknownFacts;
-    const { args } = this.arguments(pid, "exec");
+    this.beginArguments(undefined, "exec");
     const session = this.number(procEntry.sessionid);
     const loginUid = session === undefined ? undefined : this.loginUser(session);
     const stat = this.readStat();
+    const { args } = this.endArguments(pid);
     this.folder.close();
     const tty = stat === undefined ? undefined : terminalName(stat.ttyNumber, this.terminals);
     return { startTicks: stat?.startTicks, args, tty, loginUid };
@@ -162,11 +166,12 @@ export class FactsReader implements Disposable {
   /** What is gone first when a program ends is read first: what it runs, whose it is, where it belongs. */
   private readOpen(pid: number, known: KnownFacts, isCurrent: boolean, occasion: Occasion): ProcessFacts {
     const { folder } = this;
-    const { args, isTruncated, realUid } = this.arguments(pid, occasion);
+    this.beginArguments(known.realUid, occasion);
     const link = this.link(procEntry.exe);
+    const ended = link === undefined ? this.endArguments(pid) : undefined;
     // It has ended, and perhaps nobody has waited for it yet: the rest would show no more than events have told.
-    const isEmpty = link === undefined && (args === undefined || args.length === 0);
-    if (isEmpty && known.startTicks !== undefined) return factsFromEvents(known);
+    if (ended !== undefined && !ended.args?.length && known.startTicks !== undefined)
+      return factsFromEvents(known);
     // A path beyond PATH_MAX cannot be read as a link, but its file can be looked at.
     const file = folder.look(procEntry.exe) === 0 ? fileOf(folder) : undefined;
     const owner = folder.look(procEntry.self) === 0 ? { uid: folder.uid, gid: folder.gid } : undefined;
@@ -174,10 +179,14 @@ export class FactsReader implements Disposable {
     const userMounts = this.areUserMounts(mountNamespace);
     const stat = this.readStat();
     this.stat = stat;
+    const session = this.number(procEntry.sessionid);
+    const loginUid = session === undefined ? undefined : this.loginUser(session);
+    const cgroup = this.cgroup();
+    const cwd = this.link(procEntry.cwd);
+    const { args, isTruncated } = ended ?? this.endArguments(pid);
     const isSame = stat === undefined ? isCurrent : !(stat.startTicks > (known.seenTicks ?? stat.startTicks));
     if (!isSame) return factsFromEvents(known);
     const isKernelThread = stat !== undefined && (stat.flags & PF_KTHREAD) !== 0;
-    const session = this.number(procEntry.sessionid);
     return {
       ...unknownFacts,
       startTicks: stat?.startTicks ?? known.startTicks,
@@ -189,39 +198,52 @@ export class FactsReader implements Disposable {
         args !== undefined && (args.length > 0 || file !== undefined || isKernelThread) ? args : undefined,
       argsTruncated: isTruncated,
       uid: known.uid ?? owner?.uid,
-      realUid: known.realUid ?? realUid,
+      realUid: this.realUidBefore,
       gid: owner?.gid,
       mountNamespace,
       userMounts,
       tty: stat === undefined ? undefined : terminalName(stat.ttyNumber, this.terminals),
-      cgroup: this.cgroup(),
+      cgroup,
       sessionId: session === AUDIT_UNSET ? undefined : session,
-      loginUid: session === undefined ? undefined : this.loginUser(session),
-      cwd: this.link(procEntry.cwd),
+      loginUid,
+      cwd,
     };
   }
 
-  /** The arguments of the open process, undefined if they cannot be read, and its real user. */
-  private arguments(
-    pid: number,
-    occasion: Occasion,
-  ): {
+  /**
+   * Begins to read the arguments of the open process, which another thread does while this one reads the rest.
+   * `toldRealUid`: its real user, if events have told.
+   */
+  private beginArguments(toldRealUid: number | undefined, occasion: Occasion): void {
+    this.isRealUidTold = toldRealUid !== undefined;
+    // Before the read: the process may end while it hangs, if another one has the same memory (CLONE_VM of clone(2)).
+    this.realUidBefore = toldRealUid ?? this.realUid();
+    this.argumentReads.begin(this.folder.openEntry(procEntry.cmdline), this.argumentBytes + 1, occasion);
+  }
+
+  /** The arguments of the open process; undefined if they cannot be read. */
+  private endArguments(pid: number): {
     readonly args: readonly string[] | undefined;
     readonly isTruncated: boolean;
-    readonly realUid: number | undefined;
   } {
-    const { folder } = this;
-    // Before the read: the process may end while it hangs, if another one has the same memory (CLONE_VM of clone(2)).
-    // And not from the event: who is root at its exec may be somebody else by now.
-    const realUid = this.realUid();
-    const user = chargedUser(realUid, realUid === ROOT_UID && this.isOnHost());
-    const fd = folder.openEntry(procEntry.cmdline);
-    const limit = this.argumentBytes + 1;
-    const length = fd < 0 ? fd : this.argumentReads.read(fd, folder.data, limit, occasion, user);
-    if (length === -ETIMEDOUT || length === -EBUSY) this.onUnreadable?.(pid, realUid);
-    if (length < 0) return { args: undefined, isTruncated: false, realUid };
-    const args = parseArguments(folder.data, Math.min(length, this.argumentBytes));
-    return { args, isTruncated: length > this.argumentBytes, realUid };
+    const length = this.argumentReads.end();
+    if (length === -ETIMEDOUT || length === -EBUSY) this.onUnreadable?.(pid, this.realUidNow());
+    if (length < 0) return { args: undefined, isTruncated: false };
+    const args = parseArguments(this.argumentReads.data, Math.min(length, this.argumentBytes));
+    return { args, isTruncated: length > this.argumentBytes };
+  }
+
+  /** Who is charged for the time that the arguments of the open process take. */
+  private payer(): number {
+    const realUid = this.realUidNow();
+    return chargedUser(realUid, realUid === ROOT_UID && this.isOnHost());
+  }
+
+  /** Of one that has ended, what events told is not believed of root: who was root at its exec may have become a user. */
+  private realUidNow(): number | undefined {
+    const before = this.realUidBefore;
+    if (!this.isRealUidTold) return before;
+    return this.realUid() ?? (before === ROOT_UID ? undefined : before);
   }
 
   /** Whether the open process is in the host's user namespace and in no container. */

@@ -53,6 +53,7 @@ export type StreamKind = (typeof streamKinds)[number];
 export class SyntheticHost {
   execs = 0;
   private readonly emit: (record: Uint8Array) => void;
+  private readonly releases: number;
   private readonly random: () => number;
   private readonly live = new Map<number, State>();
   private readonly jobs: Job[] = [];
@@ -66,10 +67,11 @@ export class SyntheticHost {
   private shims: readonly number[] = [];
   private agent = 0;
 
-  /** `emit` is handed each record of the kernel's, in order. */
-  constructor(emit: (record: Uint8Array) => void, seed = 20_260_131) {
+  /** `emit` is handed each record of the kernel's, in order. `releases`: the share of jobs that run a new program. */
+  constructor(emit: (record: Uint8Array) => void, releases = 0.03) {
     this.emit = emit;
-    this.random = dice(seed);
+    this.releases = releases;
+    this.random = dice(20_260_131);
     this.boot();
   }
 
@@ -114,16 +116,17 @@ export class SyntheticHost {
 
   /** The next piece of work, each as often as such a server has it. */
   private job(): Job {
+    const isRelease = this.random() < this.releases;
+    if (isRelease) return this.release();
     const share = this.random();
-    if (share < 0.3) return this.thumbnail();
-    if (share < 0.38) return this.letter();
-    if (share < 0.5) return this.scheduled();
-    if (share < 0.54) return this.session();
-    if (share < 0.7) return this.healthCheck();
-    if (share < 0.86) return this.check();
-    if (share < 0.9) return this.backup();
-    if (share < 0.97) return this.unit();
-    return this.release();
+    if (share < 0.31) return this.thumbnail();
+    if (share < 0.39) return this.letter();
+    if (share < 0.51) return this.scheduled();
+    if (share < 0.55) return this.session();
+    if (share < 0.72) return this.healthCheck();
+    if (share < 0.88) return this.check();
+    if (share < 0.92) return this.backup();
+    return this.unit();
   }
 
   private *thumbnail(): Job {

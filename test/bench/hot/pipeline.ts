@@ -10,6 +10,7 @@ import { executableOf, joinExecutables } from "../../../src/baseline/executables
 import { keyOf, Scopes } from "../../../src/baseline/key.ts";
 import { ProcessKiller } from "../../../src/enforcement/kill.ts";
 import { KillBudget } from "../../../src/enforcement/kill-budget.ts";
+import { StoppedTrees } from "../../../src/enforcement/stopped-trees.ts";
 import { createIdentifier } from "../../../src/fingerprint/identify.ts";
 import type { Tree } from "../../../src/fingerprint/tree.ts";
 import { monotonicNow } from "../../../src/linux/clock.ts";
@@ -198,6 +199,7 @@ export class Pipeline implements Disposable {
       knownTrees,
       origin: "bench:1",
       reportLearned: () => false,
+      unconfirmedTrees: () => 0,
       look: () => undefined,
     });
     const changes = new ChangedRunnables({
@@ -219,7 +221,9 @@ export class Pipeline implements Disposable {
     const signals = {
       now: () => 0,
       startTicks: () => undefined,
-      kill: () => "gone" as const,
+      wallNow: () => 0,
+      send: () => "gone" as const,
+      release: () => "gone" as const,
       isOwnProcess: () => false,
     };
     const inputs = { bootTimeMs: WALL_OFFSET / 1e6, userName, imageOf, examined: () => examined };
@@ -230,7 +234,9 @@ export class Pipeline implements Disposable {
       stamp,
       seed: 1,
     });
-    const killer = new ProcessKiller(this.tracker.forest, signals, new KillBudget(0), { spareBefore: 0 });
+    const killer = new ProcessKiller(this.tracker.forest, signals, new KillBudget(0), new StoppedTrees(), {
+      spareBefore: 0,
+    });
     const verdicts = new VerdictHandler({
       ...inputs,
       repeatedVerdicts,

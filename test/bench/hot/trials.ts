@@ -56,7 +56,7 @@ export const trials: readonly Trial[] = [
     edits: [
       {
         from: "const last = this.lastUndecided.undecided;",
-        to: "if (undecided.length >= 0) return { ...this.defaultDecision, undecided };\n    const last = this.lastUndecided.undecided;",
+        to: "if (undecided.length >= 0) return { ...decision, undecided };\n    const last = this.lastUndecided.undecided;",
       },
     ],
   },

@@ -1,4 +1,5 @@
-// COUNT connections to ADDRESS, port 9, where nobody listens; prints the microseconds that each took.
+// COUNT connections to ADDRESS, port 9, where nobody listens; prints the microseconds that each took. With RATE, so many of
+// them a second.
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +18,11 @@ int main(int count, char **arguments) {
   int connections = atoi(arguments[1]);
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
   inet_pton(AF_INET, arguments[2], &to.sin_addr);
+  double pause = count > 3 ? 1e6 / atoi(arguments[3]) : 0;
   double begin = now();
   for (int i = 0; i < connections; i++) {
+    double ahead = begin + i * pause - now();
+    if (pause > 0 && ahead > 100) usleep(ahead);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     connect(fd, (struct sockaddr *)&to, sizeof to);
     close(fd);

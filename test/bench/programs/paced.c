@@ -1,7 +1,8 @@
 // paced RATE SECONDS PROGRAM: starts PROGRAM RATE times a second (0: back to back), one after the other, with two
-// arguments: $MARK and a number. Prints the wall time in ns and how many were started; then, for each of the first
-// 200,000, two times in ns: from posix_spawn(3) to the stamp that the program wrote (see stamp.c; -1 if none), and
-// from that stamp, or else from posix_spawn(3), to the end as waitpid(2) told it, negative if no SIGKILL ended it.
+// arguments: $MARK and a number, with $SAME always 0. Prints the wall time in ns and how many were started; then, for each of the first
+// 200,000, three times in ns: from posix_spawn(3) to the stamp that the program wrote (see stamp.c; -1 if none), from that
+// stamp, or else from posix_spawn(3), to the end as waitpid(2) told it, negative if no SIGKILL ended it, and for how long
+// posix_spawn(3) ran.
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
@@ -12,7 +13,7 @@
 #include <unistd.h>
 
 enum { MOST = 200000 };
-static long long times[MOST][2];
+static long long times[MOST][3];
 
 static long long now(void) {
   struct timespec t;
@@ -40,7 +41,7 @@ int main(int argc, char **argv) {
       break;
     }
     char number[16];
-    snprintf(number, sizeof number, "%d", count);
+    snprintf(number, sizeof number, "%d", getenv("SAME") ? 0 : count);
     char *arguments[] = {argv[3], mark, number, 0};
     pid_t pid;
     int status;
@@ -49,15 +50,17 @@ int main(int argc, char **argv) {
       perror(argv[3]);
       return 1;
     }
+    long long spawned = now();
     waitpid(pid, &status, 0);
     long long after = now();
     int stamped = read(ends[0], &stamp, sizeof stamp) == sizeof stamp;
     if (count >= MOST) continue;
     times[count][0] = stamped ? stamp - before : -1;
+    times[count][2] = spawned - before;
     long long rest = after - (stamped ? stamp : before);
     times[count][1] = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL ? rest : -rest;
   }
   fprintf(out, "%lld %d\n", now() - start, count);
-  for (int i = 0; i < count && i < MOST; i++) fprintf(out, "%lld %lld\n", times[i][0], times[i][1]);
+  for (int i = 0; i < count && i < MOST; i++) fprintf(out, "%lld %lld %lld\n", times[i][0], times[i][1], times[i][2]);
   return fclose(out) != 0;
 }

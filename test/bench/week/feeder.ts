@@ -1,4 +1,5 @@
-// Writes the events of the synthetic server into a named pipe. `bun feeder.ts PIPE EXECS RATE`: RATE execs a second.
+// Writes the events of the synthetic server into a named pipe. `bun feeder.ts PIPE EXECS RATE RELEASES`: RATE execs a
+// second; RELEASES is the share of jobs that run a program of a new name.
 import { openSync, writeSync } from "node:fs";
 import { commonLayout, execLayout, forkLayout, recordKinds } from "../../../src/sensor/ebpf/layout.ts";
 import { SyntheticHost } from "../hot/host.ts";
@@ -9,7 +10,7 @@ const FIRST_PID = 1 << 23;
 /** Execs between two looks at the clock. */
 const BATCH = 50;
 
-const [, , path = "", count = "", rate = ""] = process.argv;
+const [, , path = "", count = "", rate = "", releases = ""] = process.argv;
 const fd = openSync(path, "w");
 const buffer = Buffer.alloc(PIPE_BYTES);
 let length = 0;
@@ -26,7 +27,7 @@ const host = new SyntheticHost((record) => {
   buffer.writeUInt32LE(record.length, length);
   buffer.set(record, length + HEAD);
   length += HEAD + record.length;
-});
+}, Number(releases));
 
 const begin = performance.now();
 for (let execs = 0; execs < Number(count); execs += BATCH) {

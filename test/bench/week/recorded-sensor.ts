@@ -1,10 +1,9 @@
 // A sensor that reports, beside the events of the kernel, those of a stream of records that another process writes into a
 // named pipe. `npm run bench:week` compiles it into an executable of its own, in the place of the eBPF sensor.
-
+import { constants, openSync } from "node:fs";
 import { monotonicNow, realtimeNow } from "../../../src/linux/clock.ts";
 import { readDescriptor } from "../../../src/linux/descriptor.ts";
 import { EPOLLIN, Poll } from "../../../src/linux/epoll.ts";
-import { openFifoToRead } from "../../../src/linux/fifo.ts";
 import { Decoder } from "../../../src/sensor/ebpf/decode.ts";
 import type { ProcessEvent, Sensor } from "../../../src/sensor/event.ts";
 import { HEAD, PIPE_BYTES, setTime } from "./frames.ts";
@@ -12,7 +11,8 @@ import { HEAD, PIPE_BYTES, setTime } from "./frames.ts";
 /** Puts a stream beside `live`, whose methods it has otherwise. */
 export function withRecordedStream(live: Sensor, path: string): Sensor {
   const poll = new Poll(2);
-  const fd = openFifoToRead(path);
+  // With a writer of its own: at the end of the stream the pipe is empty, not closed, and the warden gets to rest.
+  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
   poll.add(live.fd, 0, EPOLLIN);
   poll.add(fd, 1, EPOLLIN);
   const stream = new RecordedStream(fd);
@@ -38,7 +38,7 @@ export function withoutEvents(live: Sensor): Sensor {
     fd: new Poll(1).fd,
     drain: () => undefined,
     findTampering: () => live.findTampering?.(),
-    watchSignals: (pids, onSignal) => live.watchSignals?.(pids, onSignal),
+    watchSignals: (pids, sink) => live.watchSignals?.(pids, sink),
     [Symbol.dispose]: () => live[Symbol.dispose](),
   };
 }

@@ -95,14 +95,19 @@ test("includeports precede excludeports, and except_ports include_ports, as ther
   ]);
 });
 
+test("the longest time of a UDP session is kept", () => {
+  const { network, notes } = convert("udp_session: { session_max_duration: 90 }\n");
+  expect(network.send?.max_duration).toBe("90s");
+  expect(notes).toEqual([]);
+});
+
 test("what has no equivalent is named", () => {
   const { notes } = convert(
-    "dns_query: {}\nudp_session: { session_max_duration: 60 }\nnet_listen: { protocols: [tcp, sctp], excludeaddress: [] }\ntcp_connect: { plugins: { ours: {}, off: { enabled: False } } }",
+    "dns_query: {}\nnet_listen: { protocols: [tcp, sctp], excludeaddress: [] }\ntcp_connect: { plugins: { ours: {}, off: { enabled: False } } }",
   );
   expect(notes.map((note) => note.split(":")[0])).toEqual([
     "dns_query",
     "tcp_connect.plugins.ours",
-    "udp_session.session_max_duration",
     "net_listen.excludeaddress",
     "net_listen.protocols",
   ]);

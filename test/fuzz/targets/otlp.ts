@@ -33,7 +33,7 @@ function start(): Running {
       headers: {},
       compression: "none",
       timeoutMs: TIMEOUT_MS,
-      tls: {},
+      tls: { files: {} },
       gatherMs: 0,
       batchSize: 1,
       limits: { count: 128, length: null },

@@ -11,14 +11,30 @@ const udp =
   " 1234: 00000000:0044 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 1077 2 0000000000000000 0         ";
 
 test("a line has the address in network order, the port, the state and the inode", () => {
-  expect(parseSocketLine(tcp)).toEqual({ address: [127, 0, 0, 1], port: 9501, state: 10, inode: 31_119_440 });
+  expect(parseSocketLine(tcp)).toEqual({
+    address: [127, 0, 0, 1],
+    port: 9501,
+    peerAddress: [0, 0, 0, 0],
+    peerPort: 0,
+    state: 10,
+    inode: 31_119_440,
+  });
   expect(parseSocketLine(tcp6)).toEqual({
     address: [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
     port: 8080,
+    peerAddress: new Array(16).fill(0),
+    peerPort: 0,
     state: 10,
     inode: 4711,
   });
-  expect(parseSocketLine(udp)).toEqual({ address: [0, 0, 0, 0], port: 68, state: 7, inode: 1077 });
+  expect(parseSocketLine(udp)).toEqual({
+    address: [0, 0, 0, 0],
+    port: 68,
+    peerAddress: [0, 0, 0, 0],
+    peerPort: 0,
+    state: 7,
+    inode: 1077,
+  });
 });
 
 test("a heading and a part of a line have no socket", () => {

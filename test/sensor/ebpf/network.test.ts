@@ -1,11 +1,15 @@
 // Records of the network programs, made by hand, into events; and the UDP sessions that the sensor keeps.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import type { UpdateMode } from "../../../src/linux/bpf/map.ts";
 import { Decoder } from "../../../src/sensor/ebpf/decode.ts";
 import { commonLayout, recordKinds } from "../../../src/sensor/ebpf/layout.ts";
 import { KernelDenials } from "../../../src/sensor/ebpf/network/denials.ts";
 import {
   closeLayout,
+  DENY_BY_USER,
+  deniedProcess,
+  networkPage,
   sessionValue,
   socketLayout,
   socketStates,
@@ -218,12 +222,30 @@ describe("UDP sessions", () => {
     const ends: CloseEvent[] = [];
     const sessions = new UdpSessions(kernel(2e9, 7), 100);
     decode(send(1), sessions);
-    sessions.endIdle(61e9, (event) => ends.push(event));
+    sessions.endOverdue(61e9, (event) => ends.push(event));
     expect(ends).toEqual([]);
     // The round has ended; the next call begins another.
-    sessions.endIdle(62e9, (event) => ends.push(event));
-    sessions.endIdle(63e9, (event) => ends.push(event));
+    sessions.endOverdue(62e9, (event) => ends.push(event));
+    sessions.endOverdue(63e9, (event) => ends.push(event));
     expect(ends).toMatchObject([{ time: 2e9, durationNs: 2e9 - 5, count: 7 }]);
+  });
+
+  test("end after the longest time that is set, and begin anew with the next datagram", () => {
+    const ends: CloseEvent[] = [];
+    const map = kernel(119e9, 7);
+    const sessions = new UdpSessions(map, 100);
+    sessions.longestNs = 120e9;
+    decode(send(1), sessions);
+    const endAt = (now: number) => {
+      for (let i = 0; i < 2; i += 1) sessions.endOverdue(now, (event) => ends.push(event));
+    };
+    endAt(119e9);
+    expect(ends).toEqual([]);
+    endAt(121e9);
+    expect(ends).toMatchObject([{ time: 119e9, count: 7 }]);
+    expect(map.deleted).toHaveLength(1);
+    decode(send(1), sessions);
+    expect(decode(closeRecord(socketStates.sessions, 0, "udp"), sessions)).toHaveLength(1);
   });
 
   test("of a socket that sends to thousands of peers, or of thousands of sockets, are kept up to a limit", () => {
@@ -232,7 +254,7 @@ describe("UDP sessions", () => {
     expect(decode(closeRecord(socketStates.sessions, 0, "udp"), sessions)).toHaveLength(256);
     for (let socket = 10n; socket < 1000n; socket += 1n) decode(send(1, socket), sessions);
     const ends: CloseEvent[] = [];
-    for (let step = 0; step < 100; step += 1) sessions.endIdle(100e9, (event) => ends.push(event));
+    for (let step = 0; step < 100; step += 1) sessions.endOverdue(100e9, (event) => ends.push(event));
     expect(ends).toHaveLength(300);
   });
 
@@ -254,20 +276,50 @@ describe("what a process is denied", () => {
         if (found !== undefined) value.set(found);
         return found !== undefined;
       },
-      update: (key: Uint8Array, value: Uint8Array) => elements.set(key.join(), value.slice()).size > 0,
+      update(key: Uint8Array, value: Uint8Array, mode?: UpdateMode) {
+        this.onUpdate();
+        const isThere = elements.has(key.join());
+        if (isThere ? mode === "ifAbsent" : mode === "ifPresent") return false;
+        elements.set(key.join(), value.slice());
+        return true;
+      },
+      /** Called before each update: what another CPU does just then. */
+      onUpdate: () => {},
       set: (key: Uint8Array, value: Uint8Array) => void elements.set(key.join(), value.slice()),
       delete: (key: Uint8Array) => elements.delete(key.join()),
+      keys: () => [...elements.keys()].map((key) => Uint8Array.from(key.split(",").map(Number))),
     };
+  }
+
+  function newPage() {
+    const { buffer } = new BigUint64Array(networkPage.size / 8);
+    return { words: new Uint32Array(buffer), counters: new BigUint64Array(buffer) };
   }
 
   function made() {
     const deniedProcesses = fakeMap();
     const deniedNetworks = fakeMap();
-    const denials = new KernelDenials({ deniedProcesses, deniedNetworks }, new Uint32Array(16));
-    return { denials, processes: deniedProcesses.elements, networks: deniedNetworks.elements };
+    const denials = new KernelDenials({ deniedProcesses, deniedNetworks }, newPage(), 15_000);
+    return {
+      denials,
+      map: deniedProcesses,
+      processes: deniedProcesses.elements,
+      networks: deniedNetworks.elements,
+    };
   }
 
   const sets = { set: 1, afterExec: 1 };
+  const network = { address: [10, 0, 0, 0], prefix: 8 };
+  const ports = { mode: "except", ranges: [] } as const;
+  const toTen = { kind: "connect", transport: "tcp", network, ports } as const;
+
+  /** As the kernel does at the fork of the next process with the pid. Returns its entry. */
+  function inheritAnew(processes: Map<string, Uint8Array>): Uint8Array {
+    const [key = "", value = new Uint8Array()] = [...processes][0] ?? [];
+    const inherited = new Uint8Array(value).fill(7, 0, 6);
+    processes.set(key, inherited);
+    return inherited;
+  }
 
   test("is forgotten with its exit, also if it was assigned after that", () => {
     const { denials, processes } = made();
@@ -281,27 +333,94 @@ describe("what a process is denied", () => {
   test("stays if another process has the pid by then", () => {
     const { denials, processes } = made();
     denials.assign({ pid: 5, startTicks: 100, execId: 1 }, sets);
-    // As the kernel does at the fork of the next one.
-    const [key = "", value = new Uint8Array()] = [...processes][0] ?? [];
-    processes.set(key, new Uint8Array(value).fill(7, 0, 8));
+    inheritAnew(processes);
     denials.exited(5);
     expect(processes.size).toBe(1);
   });
 
+  test("is left alone by a late assignment of the process that had the pid before", () => {
+    const { denials, map, processes } = made();
+    const first = { pid: 5, startTicks: 100, execId: 1 };
+    denials.assign(first, sets);
+    const inherited = inheritAnew(processes);
+    expect(denials.assign(first, { set: 2, afterExec: 2 })).toBe(true);
+    denials.assign(first, { set: 0, afterExec: 0 });
+    expect([...processes.values()]).toEqual([inherited]);
+
+    // The fork comes between the comparison and the assignment.
+    processes.clear();
+    map.onUpdate = () => void processes.set([5, 0, 0, 0, 0, 0, 0, 0].join(), inherited);
+    expect(denials.assign(first, sets)).toBe(true);
+    expect([...processes.values()]).toEqual([inherited]);
+  });
+
+  test("is renewed in a new epoch, and not written again within one", () => {
+    const { denials, map } = made();
+    let updates = 0;
+    map.onUpdate = () => {
+      updates += 1;
+    };
+    denials.setEpoch(1);
+    const process = { pid: 5, startTicks: 100, execId: 1 };
+    denials.assign(process, sets);
+    denials.assign(process, sets);
+    expect([updates, denials.renewed]).toEqual([1, 0]);
+    denials.setEpoch(2);
+    denials.assign(process, sets);
+    expect([updates, denials.renewed]).toEqual([2, 1]);
+  });
+
   test("is taken back by sets of nothing, and a set by its removal", () => {
     const { denials, processes, networks } = made();
-    const network = { address: [10, 0, 0, 0], prefix: 8 };
-    const ports = { mode: "except", ranges: [] } as const;
-    denials.define(1, [
-      { kind: "connect", transport: "tcp", network, ports },
-      { kind: "send", transport: "udp", network, ports },
-    ]);
-    denials.define(2, [{ kind: "connect", transport: "tcp", network, ports }]);
+    denials.define(1, [toTen, { kind: "send", transport: "udp", network, ports }]);
+    denials.define(2, [toTen]);
     expect(networks.size).toBe(3);
     denials.remove(1);
     expect(networks.size).toBe(1);
     denials.assign({ pid: 5, startTicks: 100, execId: 1 }, sets);
     denials.assign({ pid: 5, startTicks: 100, execId: 1 }, { set: 0, afterExec: 0 });
     expect(processes.size).toBe(0);
+  });
+
+  test("may depend on the user: each range of users has its own set, and is taken back with the whole", () => {
+    const { denials, map, processes, networks } = made();
+    const network = { address: [10, 0, 0, 0], prefix: 8 };
+    const ports = { mode: "except", ranges: [] } as const;
+    const users = { first: 33, last: 33 };
+    denials.define(1, [
+      { kind: "connect", transport: "tcp", network, ports, users },
+      { kind: "send", transport: "udp", network, ports },
+    ]);
+    // Root to 32, 33 and all others: one network, two and one; and the prefixes of each range.
+    expect(networks.size).toBe(1 + 2 + 1 + 2 + 1 + 30);
+    denials.assign({ pid: 5, startTicks: 100, execId: 1 }, sets);
+    const value = new Uint8Array(deniedProcess.size);
+    map.lookup(Uint8Array.from([5, 0, 0, 0, 0, 0, 0, 0]), value);
+    expect(new DataView(value.buffer).getUint32(deniedProcess.set, true)).toBe(1 | DENY_BY_USER);
+    expect(processes.size).toBe(1);
+    denials.remove(1);
+    expect(networks.size).toBe(0);
+  });
+
+  test("by a process that has died holds beside the sets of the next one, until an epoch of that is in force", () => {
+    const maps = { deniedProcesses: fakeMap(), deniedNetworks: fakeMap() };
+    const page = newPage();
+    const first = new KernelDenials(maps, page, 15_000);
+    first.setEpoch(7);
+    first.define(3, [toTen]);
+    first.assign({ pid: 5, startTicks: 100, execId: 1 }, { set: 3, afterExec: 3 });
+    const second = new KernelDenials(maps, page, 15_000, true);
+    second.setEpoch(1);
+    second.define(3, [toTen]);
+    second.assign({ pid: 6, startTicks: 100, execId: 1 }, { set: 3, afterExec: 3 });
+    expect(maps.deniedNetworks.elements.size).toBe(2);
+    const [old, young] = [...maps.deniedProcesses.elements.values()].map(
+      (value) => new DataView(value.buffer),
+    );
+    expect(young?.getUint32(deniedProcess.set, true)).not.toBe(old?.getUint32(deniedProcess.set, true));
+    expect(young?.getUint32(deniedProcess.epoch, true)).toBeGreaterThan(
+      old?.getUint32(deniedProcess.epoch, true) ?? 0,
+    );
+    expect(second.isInherited).toBe(true);
   });
 });

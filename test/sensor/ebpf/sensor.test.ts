@@ -41,6 +41,7 @@ const forkRecord = (pid: number, parentPid: number, uid: number, start = 0n) =>
       [forkLayout.parentPid]: parentPid,
       [forkLayout.uid]: uid,
       [forkLayout.realUid]: uid,
+      [forkLayout.execId]: 3,
     },
     { [commonLayout.time]: 5n, [forkLayout.start]: start },
   );
@@ -56,6 +57,7 @@ describe("a fork", () => {
       parentPid: 7,
       startTicks: 1234,
       startExact: true,
+      execId: 3,
     });
   });
 
@@ -134,6 +136,16 @@ describe("an exec", () => {
       flags: recordFlags.script,
     });
     expect(facts.script).toBe("bin/x.sh");
+  });
+
+  test("that the kernel ended, or should have, says so", () => {
+    const { prevented, preventionFailed } = recordFlags;
+    expect(decodeExec({})).toMatchObject({ prevented: false, preventionFailed: false });
+    expect(decodeExec({ flags: prevented })).toMatchObject({ prevented: true, preventionFailed: false });
+    expect(decodeExec({ flags: preventionFailed })).toMatchObject({
+      prevented: false,
+      preventionFailed: true,
+    });
   });
 
   test("without a terminal, login user or session says so", () => {

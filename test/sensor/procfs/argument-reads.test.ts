@@ -14,7 +14,6 @@ const MALLORY = 1001;
 const ALICE = 1002;
 
 const writers: number[] = [];
-const data = new Uint8Array(new ArrayBuffer(4096));
 
 afterEach(() => {
   for (const fd of writers.splice(0)) closeSync(fd);
@@ -23,10 +22,17 @@ afterEach(() => {
 class Reads {
   /** A scan waits for longer, so that a busy machine makes no difference. */
   occasion: Occasion = "scan";
-  private readonly reads = new ArgumentReads(data.length);
+  private user = MALLORY;
+  private readonly reads = new ArgumentReads(4096, () => this.user);
+
+  get data(): Uint8Array {
+    return this.reads.data;
+  }
 
   of(user: number, fd: number): number {
-    return this.reads.read(fd, data, data.length, this.occasion, user);
+    this.user = user;
+    this.reads.begin(fd, 4096, this.occasion);
+    return this.reads.end();
   }
 
   /** A read that hangs until the test has ended. */
@@ -45,7 +51,7 @@ test("arguments are read, whoever runs the process", () => {
   const reads = new Reads();
   const length = reads.plain(MALLORY);
   expect(length).toBeGreaterThan(0);
-  const [program] = new TextDecoder().decode(data.subarray(0, length)).split("\0");
+  const [program] = new TextDecoder().decode(reads.data.subarray(0, length)).split("\0");
   expect(program).toBe(process.argv0);
 });
 

@@ -1,8 +1,10 @@
 import { afterAll, expect, test } from "bun:test";
 import {
+  closeSync,
   copyFileSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   realpathSync,
   rmSync,
@@ -14,7 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encodeText } from "../../../src/linux/text.ts";
 import type { ProcessFacts } from "../../../src/sensor/event.ts";
-import { FactsReader, factsFromEvents } from "../../../src/sensor/procfs/facts-reader.ts";
+import { FactsReader, factsFromEvents, nothingKnown } from "../../../src/sensor/procfs/facts-reader.ts";
 import { scanProcesses } from "../../../src/sensor/procfs/scan.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "facts-"));
@@ -251,26 +253,46 @@ test("of a process that has ended before it was read, only what events told is k
   expect(reader.read(child.pid, known, true)).toEqual(factsFromEvents(known));
 });
 
-test("a process that ends while its arguments are read is charged to its user, who was looked up before", async () => {
-  const root = join(folder, "proc");
-  const pid = 4_711;
-  const itsFolder = join(root, String(pid));
-  mkdirSync(itsFolder, { recursive: true });
-  const status = readFileSync("/proc/self/status", "latin1");
-  writeFileSync(join(itsFolder, "status"), status.replace(/^Uid:.*$/m, "Uid:\t1001\t1001\t1001\t1001"));
-  // Its memory lives on, so that the read hangs: a pipe in which nothing is, whose other end is opened with this one.
-  Bun.spawnSync(["mkfifo", join(itsFolder, "cmdline")]);
-  const other = Bun.spawn(["sh", "-c", "exec 3> cmdline && rm status && exec sleep 60"], { cwd: itsFolder });
-  try {
-    const unreadable: unknown[] = [];
-    using reader = new FactsReader({ root, onUnreadable: (...process) => unreadable.push(process) });
-    reader.read(pid);
-    expect(unreadable).toEqual([[pid, 1_001]]);
-  } finally {
-    other.kill("SIGKILL");
-    await other.exited;
-  }
-});
+test.each([
+  ["whom /proc named before", undefined, 1_001],
+  ["whom events named", 1_002, 1_002],
+  // Who was root at his exec may have become a user, who would then use up root's share.
+  ["nobody, if events named root", 0, undefined],
+])(
+  "a process that ends while its arguments are read is charged to %s",
+  async (_who, toldRealUid, charged) => {
+    const root = mkdtempSync(join(folder, "proc-"));
+    const pid = 4_711;
+    const itsFolder = join(root, String(pid));
+    mkdirSync(itsFolder, { recursive: true });
+    const status = readFileSync("/proc/self/status", "latin1");
+    writeFileSync(join(itsFolder, "status"), status.replace(/^Uid:.*$/m, "Uid:\t1001\t1001\t1001\t1001"));
+    // Its memory lives on, so that the read hangs: a pipe in which nothing is, whose other end is opened with this one.
+    Bun.spawnSync(["mkfifo", join(itsFolder, "cmdline")]);
+    const other = Bun.spawn(["sh", "-c", "exec 3> cmdline && rm status && exec sleep 60"], {
+      cwd: itsFolder,
+    });
+    try {
+      const unreadable: unknown[] = [];
+      using reader = new FactsReader({ root, onUnreadable: (...process) => unreadable.push(process) });
+      // A scan waits for 50 ms, which is enough for the shell to remove the file.
+      const known = toldRealUid === undefined ? undefined : { ...nothingKnown, realUid: toldRealUid };
+      if (known !== undefined) {
+        // Opening the pipe waits for its other end, and that is all that is done before the process ends.
+        const gone = Bun.spawn(["sh", "-c", "until [ ! -e status ]; do sleep 0.01; done"], {
+          cwd: itsFolder,
+        });
+        closeSync(openSync(join(itsFolder, "cmdline"), "r"));
+        await gone.exited;
+      }
+      reader.read(pid, known);
+      expect(unreadable).toEqual([[pid, charged]]);
+    } finally {
+      other.kill("SIGKILL");
+      await other.exited;
+    }
+  },
+);
 
 test("how it was started is read, of other users' processes too", async () => {
   using reader = new FactsReader();

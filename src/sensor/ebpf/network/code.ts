@@ -28,6 +28,7 @@ import {
   r3,
   r4,
   r5,
+  r6,
   r7,
   r8,
   r9,
@@ -48,7 +49,7 @@ import { networkPage, socketLayout } from "./layout.ts";
 
 export interface NetworkMaps {
   readonly ring: MapReference;
-  /** If this number of bytes waits in the ring, every record wakes the reader. */
+  /** If this number of bytes waits in the ring, the next record wakes the reader. */
   readonly fillLevel: number;
   /**
    * With this number of bytes waiting, no further record is written: whoever floods the network must not displace the
@@ -120,6 +121,9 @@ export function currentProcess({ task, cred }: NetworkKernelLayout, missing: str
   ];
 }
 
+/** The third word of an IPv4 address mapped into IPv6: the bytes 00 00 ff ff, read as a little-endian number. */
+export const MAPPED_WORD = 0xffff_0000;
+
 /**
  * If the 16 bytes at r7 + `address` are an IPv4 address mapped into IPv6 (::ffff:0:0/96), replaces them by that address;
  * and writes the family to the record. Loses r1.
@@ -130,8 +134,7 @@ export function normaliseIpv6(address: number, name: string): Code {
     load(8, r1, r7, address),
     jumpIfImm(r1, "!=", 0, `${name}: IPv6`),
     load(4, r1, r7, address + 8),
-    // 00 00 ff ff, read as a little-endian number.
-    jump32IfImm(r1, "!=", 0xffff_0000, `${name}: IPv6`),
+    jump32IfImm(r1, "!=", MAPPED_WORD, `${name}: IPv6`),
     load(4, r1, r7, address + 12),
     storeImm(8, r7, address + 8, 0),
     store(4, r7, address, r1),
@@ -140,21 +143,26 @@ export function normaliseIpv6(address: number, name: string): Code {
   ];
 }
 
+export type IpVersion = 4 | 6;
+
 /**
- * Replaces the unspecified address in the 16 bytes at r7 + `address` (0.0.0.0 or ::, by the record's family) by 127.0.0.1 or
- * ::1: who connects there reaches this host. Loses r1 and r2.
+ * Copies the address at r6 + `from` of the hook's version to the record's `address`, and writes the family to the record.
+ * A mapped address becomes the IPv4 address that it is. Loses r1.
  */
-export function replaceUnspecified(address: number): Code {
-  return [
-    [load(8, r1, r7, address), load(8, r2, r7, address + 8), alu("or", r1, r2)],
-    jumpIfImm(r1, "!=", 0, "specified"),
-    [load(1, r1, r7, socketLayout.family), jumpIfImm(r1, "==", 4, "loopback of IPv4")],
-    storeImm(1, r7, address + 15, 1),
-    jump("specified"),
-    labelHere("loopback of IPv4"),
-    [storeImm(1, r7, address, 127), storeImm(1, r7, address + 3, 1)],
-    labelHere("specified"),
-  ];
+export function readAddress(
+  version: IpVersion,
+  from: { readonly ip4: number; readonly ip6: number },
+  address: number,
+  name: string,
+): Code {
+  const copied = copyWords(version, r6, version === 4 ? from.ip4 : from.ip6, address);
+  return [copied, version === 4 ? storeImm(1, r7, socketLayout.family, 4) : normaliseIpv6(address, name)];
+}
+
+/** Copies an address as it is from `base` + `from` to the record's `address`. Loses r1. */
+export function copyWords(version: IpVersion, base: Register, from: number, address: number): Code {
+  const words = version === 4 ? [0] : [0, 4, 8, 12];
+  return words.map((at) => [load(4, r1, base, from + at), store(4, r7, address + at, r1)]);
 }
 
 /** Loads a word of the page. */
@@ -285,7 +293,7 @@ function countLost(maps: NetworkMaps): Code {
 
 /**
  * Writes `size` bytes of the record at r7 to the ring, or counts it as lost. The reader is woken as `emit` of the exec
- * programs does, never for each record. `name` makes the labels unique. Loses r0 to r5 and r8.
+ * programs does, but only once while the ring stays filled: each wake-up costs more than the rest of the program. `name` makes the labels unique. Loses r0 to r5 and r8.
  */
 export function offer(maps: NetworkMaps, size: number, name: string): Code {
   return [
@@ -295,6 +303,9 @@ export function offer(maps: NetworkMaps, size: number, name: string): Code {
     callHelper(helpers.ringbufQuery),
     jumpIfImm(r0, "<", maps.fillLevel, `${name}: output`),
     jumpIfImm(r0, ">=", maps.shareOfRing, `${name}: no room`),
+    loadMapValue(r1, maps.page, networkPage.woken),
+    [load(4, r2, r1, 0), jumpIfImm(r2, "!=", 0, `${name}: output`)],
+    storeImm(4, r1, 0, 1),
     movImm(r8, BPF_RB_FORCE_WAKEUP),
     labelHere(`${name}: output`),
     loadMap(r1, maps.ring),

@@ -1,7 +1,9 @@
 // The offsets of the kernel's fields that only the network programs read.
+import { release } from "node:os";
 import { readKernelBtf } from "../../../linux/bpf/btf.ts";
 import {
   groupDeadArgument,
+  hasPreemptiblePrograms,
   kernelFunctions,
   type LayoutOf,
   layoutOf,
@@ -57,6 +59,8 @@ export interface NetworkKernelLayout extends LayoutOf<typeof structs> {
   readonly tracepoints: { readonly [T in keyof typeof tracepoints]: number };
   readonly preemption: Preemption | undefined;
   /** See `KernelLayout`. */
+  readonly hasPreemptiblePrograms: boolean;
+  /** See `KernelLayout`. */
   readonly groupDeadArgument: number | undefined;
 }
 
@@ -76,6 +80,7 @@ export function readNetworkKernelLayout(): NetworkKernelLayout {
       exit: exit.type,
     },
     preemption: preemptionOf(btf),
+    hasPreemptiblePrograms: hasPreemptiblePrograms(release()),
     groupDeadArgument: groupDeadArgument(exit),
   };
 }

@@ -35,7 +35,17 @@ export const storageLayout = {
   opened: 0, // u64, ns of CLOCK_MONOTONIC of the last connect(2)
   pid: 8, // u32
   state: 12, // u32, see `socketStates`
-  words: 4,
+  restricted: 16, // u32, see `restrictions`; apart from the state, which other threads may change meanwhile
+  restrictedPid: 20, // u32, the process for which that was noted last
+  words: 6,
+} as const;
+
+/** What is kept for a socket by which processes have called that are denied anything. */
+export const restrictions = {
+  /** Packets with a source route are dropped. */
+  ofSocket: 1,
+  /** Likewise, and it was reported. */
+  reported: 2,
 } as const;
 
 /** Bits. */
@@ -103,6 +113,12 @@ export const denyKey = {
   size: 28,
 } as const;
 
+/** A set with this bit has others, by the effective user: its entries in the trie have the kind `DENY_USERS`. */
+export const DENY_BY_USER = 0x4000_0000;
+/** In place of a kind. The address is the user's number in network order, the value a set's number in place of ranges. */
+export const DENY_USERS = 0xff;
+export const DENY_USER_BITS = 32;
+
 /** Bits of a deny key in front of the address. */
 export const DENY_HEAD_BITS = 8 * (denyKey.address - denyKey.set);
 
@@ -119,7 +135,21 @@ export const networkPage = {
   listen: 28, // u32
   /** Inode of the host's network namespace. */
   hostNamespace: 32, // u32
-  size: 40,
+  // What user space leaves for the process after it. The programs do not use it.
+  /** Losses that were reported. */
+  lostReported: 36, // u32
+  /** The highest epoch and the highest number of a set that were used. */
+  lastEpoch: 40, // u32
+  lastSet: 44, // u32
+  /** The highest number of a set of users that was used. */
+  lastOfUsers: 48, // u32
+  /** 1: the reader was woken because the ring fills up, and has not begun to read since. */
+  woken: 52, // u32
+  /** ns of CLOCK_MONOTONIC */
+  beat: 56, // u64
+  /** ns after `beat` from which nothing is denied; 0: never. */
+  limit: 64, // u64
+  size: 72,
 } as const;
 
 export const listenFlags = { ignoreRandomPorts: 1, hostNamespaceOnly: 2 } as const;

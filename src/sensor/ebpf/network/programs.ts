@@ -1,16 +1,17 @@
 // Creates the maps of the network programs, and loads, attaches and detaches each program as the kinds that are watched
 // need it. Everything ends with `dispose`, and with the process, as nothing is pinned.
-import { readFileSync, statSync } from "node:fs";
-import { assemble, type Code } from "../../../linux/bpf/assembler.ts";
+import { statSync } from "node:fs";
+import { assemble, type Code, type MapReference } from "../../../linux/bpf/assembler.ts";
 import { attachToCgroup } from "../../../linux/bpf/cgroup-link.ts";
-import { BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, BpfMap, type MapSpec } from "../../../linux/bpf/map.ts";
+import { BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, type BpfMap, type MapSpec } from "../../../linux/bpf/map.ts";
 import { SharedPage } from "../../../linux/bpf/memory.ts";
+import { type DescriptorsByName, digestOfObjects, KernelObjects } from "../../../linux/bpf/objects.ts";
 import {
-  attachTracepoint,
-  BpfProgram,
+  type Attachment,
+  attachByType,
+  type BpfProgram,
   type CgroupHook,
-  isAttached,
-  programInfo,
+  detachedPrograms,
 } from "../../../linux/bpf/program.ts";
 import { pinned, pinnedCopy } from "../../../linux/bpf/syscall.ts";
 import { describeWords } from "../../../linux/bpf/type-description.ts";
@@ -24,9 +25,11 @@ import {
   trieValue,
 } from "../../network/filter-maps.ts";
 import type { NetworkWatch } from "../../network/watch.ts";
+import { copyNames } from "../copies.ts";
+import { mostProcesses } from "../process-limit.ts";
 import type { NetworkMaps } from "./code.ts";
 import { endDenialProgram, inheritDenialProgram } from "./deny.ts";
-import { type NetworkKernelLayout, readNetworkKernelLayout } from "./kernel.ts";
+import type { NetworkKernelLayout } from "./kernel.ts";
 import {
   deniedProcess,
   denyKey,
@@ -40,16 +43,15 @@ import {
 import { bindProgram, postBindProgram } from "./listen.ts";
 import { connectProgram, sendProgram } from "./peer.ts";
 import { socketReleaseProgram, socketStateProgram } from "./socket-state.ts";
+import { egressProgram } from "./source-route.ts";
 
 /** UDP sessions at a time. Of more, those that were used longest ago are forgotten. */
 export const SESSIONS = 8_192;
 /** Three kinds with as many networks as the configuration may have, twice while they are replaced. */
 const FILTERED_NETWORKS = 32_768;
 const DENIED_NETWORKS = 65_536;
-/** More processes than that share one bucket with others: 16 bytes each. */
-const MOST_DENIED_PROCESSES = 1 << 20;
 
-/** With this number of bytes waiting in the ring, records of the network wake the reader. */
+/** With this number of bytes waiting in the ring, a record of the network wakes the reader. */
 const WAKE_BYTES = 256 << 10;
 /**
  * The most that may wait: some 10,000 records, which the reader needs 50 ms for. A flood of datagrams, which cost their
@@ -67,12 +69,31 @@ interface ProgramRow {
   readonly code: (kernel: NetworkKernelLayout, maps: NetworkMaps) => Code;
   /** It is attached while one of these is watched. */
   readonly kinds: readonly NetworkKind[];
+  /**
+   * Another run for the same event changes nothing, so it may have copies: where it is skipped, a child would not be denied
+   * what its parent is.
+   */
+  readonly isRepeatable?: true;
+  /** It is attached from the first denial on: it runs for each packet. */
+  readonly isGuard?: true;
 }
 
 /** In the order in which they are attached: what reports an end comes before what it is the end of. */
 const rows: readonly ProgramRow[] = [
-  { name: "denial_end", place: { tracepoint: "exit" }, code: endDenialProgram, kinds: networkKinds },
-  { name: "denial_fork", place: { tracepoint: "fork" }, code: inheritDenialProgram, kinds: networkKinds },
+  {
+    name: "denial_end",
+    place: { tracepoint: "exit" },
+    code: endDenialProgram,
+    kinds: networkKinds,
+    isRepeatable: true,
+  },
+  {
+    name: "denial_fork",
+    place: { tracepoint: "fork" },
+    code: inheritDenialProgram,
+    kinds: networkKinds,
+    isRepeatable: true,
+  },
   {
     name: "release",
     place: { hook: "socketRelease" },
@@ -89,15 +110,24 @@ const rows: readonly ProgramRow[] = [
   { name: "connect6", place: { hook: "connect6" }, code: connectProgram(6), kinds: ["connect"] },
   { name: "sendmsg4", place: { hook: "sendmsg4" }, code: sendProgram(4), kinds: ["send"] },
   { name: "sendmsg6", place: { hook: "sendmsg6" }, code: sendProgram(6), kinds: ["send"] },
-  { name: "bind4", place: { hook: "bind4" }, code: bindProgram, kinds: ["listen"] },
-  { name: "bind6", place: { hook: "bind6" }, code: bindProgram, kinds: ["listen"] },
+  {
+    name: "egress",
+    place: { hook: "egress" },
+    code: egressProgram,
+    kinds: ["connect", "send"],
+    isGuard: true,
+  },
+  { name: "bind4", place: { hook: "bind4" }, code: bindProgram(4), kinds: ["listen"] },
+  { name: "bind6", place: { hook: "bind6" }, code: bindProgram(6), kinds: ["listen"] },
   { name: "post_bind4", place: { hook: "postBind4" }, code: postBindProgram(4), kinds: ["listen"] },
   { name: "post_bind6", place: { hook: "postBind6" }, code: postBindProgram(6), kinds: ["listen"] },
 ];
 
-interface Attachment extends Disposable {
-  readonly program: BpfProgram;
-  readonly link: number;
+/** The table with a row for each copy. */
+function rowsFor(kernel: NetworkKernelLayout): readonly ProgramRow[] {
+  return rows.flatMap((row) =>
+    row.isRepeatable === true ? copyNames(row.name, kernel).map((name) => ({ ...row, name })) : [row],
+  );
 }
 
 /** A program that the kernel did not attach to a hook. */
@@ -117,65 +147,52 @@ export class NetworkPrograms implements Disposable {
   readonly deniedProcesses: BpfMap;
   readonly deniedNetworks: BpfMap;
   private readonly kernel: NetworkKernelLayout;
+  private readonly rows: readonly ProgramRow[];
   private readonly maps: NetworkMaps;
   private readonly networks: BpfMap;
   private readonly ports: BpfMap;
   private readonly attachments = new Map<string, Attachment>();
+  private readonly objects: KernelObjects;
   private readonly resources: DisposableStack;
+  private guards = false;
   /** The keys in the trie of networks, by their bytes. */
-  private filtered: ReadonlyMap<string, Uint8Array> = new Map();
+  private filtered: ReadonlyMap<string, Uint8Array>;
 
-  constructor(ring: BpfMap) {
-    this.kernel = readNetworkKernelLayout();
+  /**
+   * `left`: the descriptors of what an earlier process has loaded with the same digest and ring, which belong to this from
+   * now on. Throws a MissingObject if a map is not among them.
+   */
+  constructor(kernel: NetworkKernelLayout, ring: BpfMap, left?: DescriptorsByName) {
+    this.kernel = kernel;
+    this.rows = rowsFor(kernel);
     using stack = new DisposableStack();
-    const map = (spec: MapSpec) => stack.use(new BpfMap({ ...spec, name: `tw_${spec.name}` }));
-    const page = map({
-      type: "array",
-      name: "network",
-      keyBytes: 4,
-      valueBytes: networkPage.size,
-      entries: 1,
-      flags: BPF_F_MMAPABLE,
-    });
-    this.networks = map(prefixTrie("filtered", trieKey.size, FILTERED_NETWORKS));
-    this.ports = map({
-      type: "array",
-      name: "ports",
-      keyBytes: 4,
-      valueBytes: PORT_BITMAP_BYTES * networkKinds.length,
-      entries: 1,
-    });
-    const storage = stack.use(socketStorageMap());
-    this.sessions = map({
-      type: "lruHash",
-      name: "sessions",
-      keyBytes: sessionKey.size,
-      valueBytes: sessionValue.size,
-      entries: SESSIONS,
-    });
-    this.deniedProcesses = map({
-      type: "hash",
-      name: "denied",
-      keyBytes: 8,
-      valueBytes: deniedProcess.size,
-      entries: mostProcesses(),
-      flags: BPF_F_NO_PREALLOC,
-    });
-    this.deniedNetworks = map(prefixTrie("deny_nets", denyKey.size, DENIED_NETWORKS));
+    const objects = stack.use(new KernelObjects(left));
+    const specs = mapSpecs();
+    const map = (name: MapName): BpfMap => objects.map(specs[name]);
+    const page = map("page");
+    this.networks = map("networks");
+    this.ports = map("ports");
+    const storage = socketStorageMap(objects, specs.storage);
+    this.sessions = map("sessions");
+    this.deniedProcesses = map("deniedProcesses");
+    this.deniedNetworks = map("deniedNetworks");
     this.page = stack.use(new SharedPage(page));
-    this.maps = {
-      ring,
-      fillLevel: Math.min(ring.spec.entries / 4, WAKE_BYTES),
-      shareOfRing: Math.min(ring.spec.entries / 2, SHARE_BYTES),
-      page,
-      networks: this.networks,
-      ports: this.ports,
-      storage,
-      sessions: this.sessions,
-      deniedProcesses: this.deniedProcesses,
-      deniedNetworks: this.deniedNetworks,
-    };
+    const { networks, ports, sessions, deniedProcesses, deniedNetworks } = this;
+    const maps = { page, networks, ports, storage, sessions, deniedProcesses, deniedNetworks };
+    this.maps = networkMaps(ring, ring.spec.entries, maps);
+    this.filtered = new Map((left === undefined ? [] : networks.keys()).map((key) => [key.join(), key]));
+    this.objects = objects;
     this.resources = stack.move();
+  }
+
+  /** Whether the maps are those of an earlier process. */
+  get isInherited(): boolean {
+    return this.objects.isInherited;
+  }
+
+  /** What another process needs to go on with the programs. */
+  get descriptors(): DescriptorsByName {
+    return this.objects.descriptors;
   }
 
   /**
@@ -204,15 +221,29 @@ export class NetworkPrograms implements Disposable {
       );
     });
     try {
-      for (const row of rows) {
-        const isNeeded = row.kinds.some((kind) => kinds.includes(kind));
+      for (const row of this.rows) {
+        const isDue = row.isGuard !== true || this.guards || this.objects.isLeft(row.name);
+        const isNeeded = isDue && row.kinds.some((kind) => kinds.includes(kind));
         if (isNeeded && !this.attachments.has(row.name)) this.attach(row, cgroup);
         else if (!isNeeded) this.detach(row.name);
       }
+      this.objects.closeUnused();
     } catch (error) {
-      for (const { name } of rows) this.detach(name);
+      for (const { name } of this.rows) this.detach(name);
       throw error;
     }
+  }
+
+  /** Whether what is denied by calls is kept from being evaded by packets. */
+  get isGuarded(): boolean {
+    return this.guards;
+  }
+
+  /** Attaches what runs for each packet, as `watch` does. Throws if the kernel refuses it. */
+  guard(cgroup: number): void {
+    this.guards = true;
+    for (const row of this.rows)
+      if (row.isGuard === true && !this.attachments.has(row.name)) this.attach(row, cgroup);
   }
 
   /** The attached programs by their names in the table. */
@@ -220,37 +251,27 @@ export class NetworkPrograms implements Disposable {
     return new Map([...this.attachments].map(([name, { program }]) => [name, program]));
   }
 
-  /** Number of runs that the kernel skipped because they interrupted the same program on the same CPU. */
-  get missed(): number {
-    let missed = 0;
-    for (const { program } of this.attachments.values()) missed += programInfo(program).missed;
-    return missed;
-  }
-
   /** The names of the programs that the kernel does not run any more, although they are attached. */
   detached(): readonly string[] {
-    return [...this.attachments.values()]
-      .filter(({ link, program }) => !isAttached(link, program))
-      .map(({ program }) => program.name);
+    return detachedPrograms(this.attachments.values());
   }
 
   [Symbol.dispose](): void {
-    for (const { name } of rows) this.detach(name);
+    for (const { name } of this.rows) this.detach(name);
     this.resources.dispose();
   }
 
   private attach({ name, place, code }: ProgramRow, cgroup: number): void {
-    using stack = new DisposableStack();
     const where = "hook" in place ? place : { tracepoint: this.kernel.tracepoints[place.tracepoint] };
-    const program = stack.use(new BpfProgram(`tw_${name}`, assemble(code(this.kernel, this.maps)), where));
-    const link = "hook" in place ? attachHook(program, place.hook, cgroup) : attachTracepoint(program);
-    stack.defer(() => closeDescriptor(link));
-    const owned = stack.move();
-    this.attachments.set(name, { program, link, [Symbol.dispose]: () => owned.dispose() });
+    const program = this.objects.program(name, () => assemble(code(this.kernel, this.maps)), where);
+    const link = this.objects.link(name, () =>
+      "hook" in place ? attachHook(program, place.hook, cgroup) : attachByType(program),
+    );
+    this.attachments.set(name, { program, link });
   }
 
   private detach(name: string): void {
-    this.attachments.get(name)?.[Symbol.dispose]();
+    this.objects.unload(name);
     this.attachments.delete(name);
   }
 
@@ -286,28 +307,90 @@ function prefixTrie(name: string, keyBytes: number, entries: number): MapSpec {
   };
 }
 
-function socketStorageMap(): BpfMap {
+function socketStorageMap(objects: KernelObjects, spec: MapSpec): BpfMap {
   const types = describeWords(storageLayout.words);
   try {
-    return new BpfMap({
-      type: "socketStorage",
-      name: "tw_sockets",
-      keyBytes: 4,
-      valueBytes: 4 * storageLayout.words,
-      entries: 0,
-      flags: BPF_F_NO_PREALLOC,
-      types,
-    });
+    return objects.map({ ...spec, types });
   } finally {
     closeDescriptor(types.fd);
   }
 }
 
-/**
- * As many processes as the kernel allows, so that nobody can fill the map. Its elements are allocated when they are
- * needed.
- */
-function mostProcesses(): number {
-  const threads = Number(readFileSync("/proc/sys/kernel/threads-max", "latin1"));
-  return Math.min(threads, MOST_DENIED_PROCESSES);
+/** A digest of what NetworkPrograms would load, see `digestOfObjects`. `ringBytes`: the size of the ring. */
+export function digestOfNetwork(kernel: NetworkKernelLayout, ringBytes: number, build: string): string {
+  const specs = mapSpecs();
+  const order = Object.keys(specs);
+  const reference = (name: MapName): MapReference => ({ fd: 1 + order.indexOf(name) });
+  const maps = networkMaps({ fd: 0 }, ringBytes, {
+    page: reference("page"),
+    networks: reference("networks"),
+    ports: reference("ports"),
+    storage: reference("storage"),
+    sessions: reference("sessions"),
+    deniedProcesses: reference("deniedProcesses"),
+    deniedNetworks: reference("deniedNetworks"),
+  });
+  const programs = rowsFor(kernel).map(({ code }) => assemble(code(kernel, maps)));
+  return digestOfObjects(build, Object.values(specs), programs);
+}
+
+type MapName = keyof ReturnType<typeof mapSpecs>;
+
+function mapSpecs() {
+  const specs = {
+    page: {
+      type: "array",
+      name: "network",
+      keyBytes: 4,
+      valueBytes: networkPage.size,
+      entries: 1,
+      flags: BPF_F_MMAPABLE,
+    },
+    networks: prefixTrie("filtered", trieKey.size, FILTERED_NETWORKS),
+    ports: {
+      type: "array",
+      name: "ports",
+      keyBytes: 4,
+      valueBytes: PORT_BITMAP_BYTES * networkKinds.length,
+      entries: 1,
+    },
+    storage: {
+      type: "socketStorage",
+      name: "sockets",
+      keyBytes: 4,
+      valueBytes: 4 * storageLayout.words,
+      entries: 0,
+      flags: BPF_F_NO_PREALLOC,
+    },
+    sessions: {
+      type: "lruHash",
+      name: "sessions",
+      keyBytes: sessionKey.size,
+      valueBytes: sessionValue.size,
+      entries: SESSIONS,
+    },
+    deniedProcesses: {
+      type: "hash",
+      name: "denied",
+      keyBytes: 8,
+      valueBytes: deniedProcess.size,
+      entries: mostProcesses(),
+      flags: BPF_F_NO_PREALLOC,
+    },
+    deniedNetworks: prefixTrie("deny_nets", denyKey.size, DENIED_NETWORKS),
+  } as const satisfies Readonly<Record<string, MapSpec>>;
+  return specs;
+}
+
+function networkMaps(
+  ring: MapReference,
+  ringBytes: number,
+  maps: { readonly [name in MapName]: MapReference },
+): NetworkMaps {
+  return {
+    ...maps,
+    ring,
+    fillLevel: Math.min(ringBytes / 4, WAKE_BYTES),
+    shareOfRing: Math.min(ringBytes / 2, SHARE_BYTES),
+  };
 }

@@ -32,6 +32,8 @@ export class UdpSessions {
   /** By the socket, and within it by the key. */
   private readonly sockets = new Map<number, Map<string, Session>>();
   private count = 0;
+  /** A session ends after this time, although it goes on; ns. */
+  longestNs = Number.POSITIVE_INFINITY;
   /** The sockets whose sessions are still to be looked at in this round. */
   private round: Iterator<[number, Map<string, Session>]> | undefined;
 
@@ -78,8 +80,8 @@ export class UdpSessions {
     for (const session of sessions.values()) this.end(session, time, sink);
   }
 
-  /** Emits the end of some sessions that were idle for a minute at `now`; to be called at intervals. */
-  endIdle(now: number, sink: (event: CloseEvent) => void): void {
+  /** Emits the end of some sessions that at `now` were idle for a minute or too long; to be called at intervals. */
+  endOverdue(now: number, sink: (event: CloseEvent) => void): void {
     for (let looked = 0; looked < STEP; ) {
       this.round ??= this.sockets.entries();
       const next = this.round.next();
@@ -90,10 +92,11 @@ export class UdpSessions {
       const [socket, sessions] = next.value;
       for (const [name, session] of sessions) {
         looked += 1;
-        if (this.lastOf(session) > now - IDLE_NS) continue;
+        const last = this.lastOf(session);
+        if (last > now - IDLE_NS && now - session.event.time < this.longestNs) continue;
         sessions.delete(name);
         this.count -= 1;
-        this.end(session, this.lastOf(session), sink);
+        this.end(session, last, sink);
       }
       if (sessions.size === 0) this.sockets.delete(socket);
     }

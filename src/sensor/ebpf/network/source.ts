@@ -8,13 +8,18 @@ import type { BpfMap } from "../../../linux/bpf/map.ts";
 import { type BpfProgram, VerifierError } from "../../../linux/bpf/program.ts";
 import { findUnifiedHierarchy } from "../../../linux/cgroup-mount.ts";
 import { EPERM, SystemCallError } from "../../../linux/libc.ts";
+import { messageOf } from "../../../vocabulary/errors.ts";
 import type { ProcessEvent } from "../../event.ts";
 import type { NetworkDenials } from "../../network/denial.ts";
 import type { NetworkWatch } from "../../network/watch.ts";
+import { WITHOUT_WARDEN_MS } from "../../prevention/options.ts";
 import { SensorUnavailable } from "../../unavailable.ts";
+import { missedEvents } from "../copies.ts";
+import type { KeptGroups } from "../kept-objects.ts";
 import { KernelDenials } from "./denials.ts";
+import { readNetworkKernelLayout } from "./kernel.ts";
 import { networkPage } from "./layout.ts";
-import { HookRefused, NetworkPrograms, SESSIONS } from "./programs.ts";
+import { digestOfNetwork, HookRefused, NetworkPrograms, SESSIONS } from "./programs.ts";
 import { UdpSessions } from "./sessions.ts";
 
 /** Interval, in ns, at which idle UDP sessions are looked for, and the kernel's count of skipped program runs is read. */
@@ -24,15 +29,22 @@ export class NetworkSource implements Disposable {
   readonly sessions: UdpSessions;
   private readonly ring: BpfMap;
   private readonly cgroup: string | undefined;
+  private readonly kept: KeptGroups;
+  private readonly denialLimitMs: number;
   private programs: NetworkPrograms | undefined;
   private kernelDenials: KernelDenials | undefined;
   private lostSeen = 0;
   private missed = 0;
   private lookedAt = 0;
 
-  /** `cgroup`: the directory of the control group whose processes are watched; by default the root, for all. */
-  constructor(ring: BpfMap, cgroup: string | undefined) {
+  /**
+   * `cgroup`: the directory of the control group whose processes are watched; by default the root, for all. `kept`: has
+   * what an earlier process has left, and gets what is to be kept. `denialLimitMs`: see `EbpfOptions`.
+   */
+  constructor(ring: BpfMap, cgroup: string | undefined, kept: KeptGroups, denialLimitMs = WITHOUT_WARDEN_MS) {
     this.ring = ring;
+    this.denialLimitMs = denialLimitMs;
+    this.kept = kept;
     this.cgroup = cgroup;
     this.sessions = new UdpSessions(
       {
@@ -79,6 +91,11 @@ export class NetworkSource implements Disposable {
     }
   }
 
+  /** The ring is read from here on: the next record that finds it filled may wake the reader. */
+  beginReading(): void {
+    if (this.programs !== undefined) this.programs.page.words[networkPage.woken >>> 2] = 0;
+  }
+
   /** Emits what was lost and what has ended by itself; to be called at each drain. `now`: ns of CLOCK_MONOTONIC. */
   tick(now: number, sink: (event: ProcessEvent) => void): void {
     const { programs } = this;
@@ -86,31 +103,69 @@ export class NetworkSource implements Disposable {
     const isDue = now - this.lookedAt >= INTERVAL_NS;
     if (isDue) {
       this.lookedAt = now;
-      this.missed = programs.missed;
-      this.sessions.endIdle(now, sink);
+      this.missed = missedEvents(programs.attached);
+      this.sessions.endOverdue(now, sink);
     }
     const lost = (programs.page.words[networkPage.lost >>> 2] ?? 0) + this.missed;
     const count = (lost - this.lostSeen) >>> 0;
     this.lostSeen = lost;
+    programs.page.words[networkPage.lostReported >>> 2] = lost;
     if (count > 0) sink({ kind: "loss", source: "ebpf", time: now, reason: "network", count });
   }
 
+  /** Ends it here; what is kept goes on without this process. */
   [Symbol.dispose](): void {
-    this.stop();
+    this.end();
   }
 
   private start(watch: NetworkWatch, cgroup: number): void {
     if (this.programs === undefined) {
-      const programs = new NetworkPrograms(this.ring);
+      const kernel = readNetworkKernelLayout();
+      const programs = this.kept.load(
+        "network",
+        (build) => digestOfNetwork(kernel, this.ring.spec.entries, build),
+        (left) => new NetworkPrograms(kernel, this.ring, left),
+      );
+      const { words } = programs.page;
       this.programs = programs;
-      this.kernelDenials = new KernelDenials(programs, programs.page.words);
-      this.lostSeen = 0;
+      this.kernelDenials = new KernelDenials(
+        programs,
+        programs.page,
+        this.denialLimitMs,
+        programs.isInherited,
+      );
+      this.kernelDenials.onDeniedPeers = () => this.guard();
+      this.lostSeen = words[networkPage.lostReported >>> 2] ?? 0;
       this.missed = 0;
     }
     this.programs.watch(watch, cgroup);
+    const { longestSession } = watch;
+    this.sessions.longestNs = longestSession === undefined ? Number.POSITIVE_INFINITY : longestSession * 1e9;
+    this.kept.keep("network", this.programs.descriptors);
+  }
+
+  /** Where the kernel refuses it, calls are denied all the same. */
+  private guard(): void {
+    const { programs, kernelDenials } = this;
+    if (programs === undefined || programs.isGuarded) return;
+    const cgroup = openSync(this.cgroup ?? rootCgroup(), "r");
+    try {
+      withLockedMemory(() => programs.guard(cgroup));
+      this.kept.keep("network", programs.descriptors);
+    } catch (error) {
+      if (kernelDenials !== undefined)
+        kernelDenials.problem = `packets with a source route evade what is denied: ${messageOf(refusal(error, cgroup))}`;
+    } finally {
+      closeSync(cgroup);
+    }
   }
 
   private stop(): void {
+    this.end();
+    this.kept.drop("network");
+  }
+
+  private end(): void {
     this.programs?.[Symbol.dispose]();
     this.programs = undefined;
     this.kernelDenials = undefined;

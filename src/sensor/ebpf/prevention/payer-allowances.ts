@@ -1,0 +1,45 @@
+// Which allowance of the kernel's is whose, see allowances.ts.
+import type { BpfMap } from "../../../linux/bpf/map.ts";
+import { pinned } from "../../../linux/bpf/syscall.ts";
+import type { Payer } from "../../../vocabulary/shares.ts";
+import { allowanceLayout } from "./layout.ts";
+
+/** The allowance of no payer: that of the host. */
+const HOST = 0;
+
+export class PayerAllowances {
+  private readonly map: BpfMap;
+  /** In the order in which they were seen first. */
+  private readonly numbers = new Map<Payer, number>();
+  private readonly key = pinned(4);
+  private readonly value = pinned(allowanceLayout.size);
+
+  constructor(map: BpfMap) {
+    this.map = map;
+  }
+
+  /** Payers that come when there is no more room share the last allowance; nobody (undefined) has none of his own. */
+  numberOf(payer: Payer | undefined): number {
+    if (payer === undefined) return HOST;
+    const known = this.numbers.get(payer);
+    if (known !== undefined) return known;
+    const last = this.map.spec.entries - 1;
+    const number = Math.min(this.numbers.size + 1, last);
+    if (number < last) this.numbers.set(payer, number);
+    return number;
+  }
+
+  /** How many execs each payer's allowance was used up for. */
+  refused(): ReadonlyMap<Payer, number> {
+    const refused = new Map<Payer, number>();
+    const keyView = new DataView(this.key.buffer);
+    const valueView = new DataView(this.value.buffer);
+    for (const [payer, number] of this.numbers) {
+      keyView.setUint32(0, number, true);
+      if (!this.map.lookup(this.key, this.value)) continue;
+      const count = Number(valueView.getBigUint64(allowanceLayout.refused, true));
+      if (count > 0) refused.set(payer, count);
+    }
+    return refused;
+  }
+}

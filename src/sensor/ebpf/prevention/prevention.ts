@@ -1,0 +1,374 @@
+// Sets, exceptions and closed processes, in the maps that the exec, fork and exit programs use.
+import { assemble } from "../../../linux/bpf/assembler.ts";
+import { BtfError } from "../../../linux/bpf/btf.ts";
+import { BpfIterator } from "../../../linux/bpf/iterator.ts";
+import { waitForPrograms } from "../../../linux/bpf/map.ts";
+import { pinned } from "../../../linux/bpf/syscall.ts";
+import { monotonicNow } from "../../../linux/clock.ts";
+import { NS_PER_TICK } from "../../../linux/ticks.ts";
+import {
+  type ClosedProcess,
+  type ClosedSet,
+  type ClosedSets,
+  type FileIdentity,
+  type Prevention,
+  type PreventionCounts,
+  type PreventionRefusals,
+  SETTLED_NS,
+} from "../../prevention/closed-set.ts";
+import { keepsIdentities } from "../../prevention/file-systems.ts";
+import { ENTRY_ATTEMPTS, type EntryOwner, entryOwner } from "../entry-owner.ts";
+import type { KernelLayout } from "../kernel.ts";
+import { filesProgram, processesProgram } from "./iterators.ts";
+import {
+  closedKey,
+  closedProcess,
+  closedSetLayout,
+  exceptionKey,
+  exceptionValue,
+  listedFile,
+  listedProcess,
+  preventionPage,
+  setFlags,
+} from "./layout.ts";
+import type { ClosedSetMaps } from "./maps.ts";
+import { PayerAllowances } from "./payer-allowances.ts";
+
+const NS_PER_SECOND = 1_000_000_000n;
+
+/** The pid of kthreadd, the first kernel thread (init/main.c, rest_init), which has the host's mounts. */
+const KTHREADD = 2;
+
+const ROOT = 0;
+/** No user has this number (uid_valid of linux/uidgid.h). */
+const NOBODY = 0xffff_ffff;
+
+/** The program of a process by which its entry is found. */
+interface Program {
+  readonly startTicks: number;
+  readonly execId: number;
+}
+
+/** A set that is in force. */
+interface DefinedSet {
+  /** Keys of its exceptions. */
+  readonly exceptions: Uint8Array[];
+}
+
+export class KernelPrevention implements Prevention, Disposable {
+  private readonly maps: ClosedSetMaps;
+  private readonly files: BpfIterator;
+  private readonly processes: BpfIterator;
+  private readonly words: Uint32Array;
+  private readonly counters: BigUint64Array;
+  private readonly defined = new Map<number, DefinedSet>();
+  /** What sets that were removed had prevented, until `counts`. */
+  private readonly removed = new Map<number, number>();
+  /** The program that each process with an entry by `assign` ran, by its pid, until its exit is read. */
+  private readonly assigned = new Map<number, Program>();
+  /** What each process ran when the programs were attached, or before a scan. Invalidated by: the next. */
+  private snapshot = new Map<number, Program>();
+  private epoch = 0;
+  /** The highest epoch and number of a set that an earlier process has used: those here begin above them. */
+  private readonly epochsBefore: number = 0;
+  private readonly setsBefore: number = 0;
+  isInherited: boolean;
+  /** Entries that were made here, less those that were removed. */
+  private used = 0;
+  private full = 0;
+  private readonly key = pinned(closedKey.size);
+  private readonly keyView = new DataView(this.key.buffer);
+  private readonly value = pinned(closedProcess.size);
+  private readonly valueView = new DataView(this.value.buffer);
+  private readonly setKey = pinned(4);
+  private readonly setValue = pinned(closedSetLayout.size);
+  private readonly allowances: PayerAllowances;
+
+  /**
+   * `isInherited`: the maps have what an earlier process has assigned, which is in force until `enforceEpoch`. Throws a
+   * BtfError if the kernel has no iterators, and a VerifierError or SystemCallError if it refuses them.
+   */
+  constructor(kernel: KernelLayout, maps: ClosedSetMaps, isInherited = false) {
+    const { files, processes } = kernel.iterators;
+    if (files === undefined || processes === undefined)
+      throw new BtfError("BTF: the kernel has no iterators of tasks");
+    using stack = new DisposableStack();
+    this.maps = maps;
+    this.words = maps.shared.words;
+    this.counters = maps.shared.counters;
+    this.allowances = new PayerAllowances(maps.allowances);
+    this.files = stack.use(new BpfIterator("tw_files", assemble(filesProgram(kernel, maps)), files));
+    this.processes = stack.use(
+      new BpfIterator("tw_processes", assemble(processesProgram(kernel)), processes),
+    );
+    this.takeSnapshot();
+    this.isInherited = isInherited;
+    if (isInherited) {
+      this.epochsBefore = (this.words[preventionPage.lastEpoch >>> 2] ?? 0) + 1;
+      this.setsBefore = this.words[preventionPage.lastSet >>> 2] ?? 0;
+      this.used = Number(BigInt.asIntN(64, this.counters[preventionPage.usedByUser >>> 3] ?? 0n));
+      this.setEpoch(0);
+    }
+    stack.move();
+  }
+
+  define(set: number, { ofUser, carriersDie, identifiedAt, countedAs, exceptions }: ClosedSet): void {
+    const known: DefinedSet = { exceptions: [] };
+    this.defined.set(set, known);
+    this.raise(preventionPage.lastSet, this.numberOf(set));
+    try {
+      for (const { file, next } of exceptions) this.addException(set, known, file, next);
+      // The programs do not end a file that was changed at that time or later.
+      const since = identifiedAt - SETTLED_NS;
+      const value = pinned(closedSetLayout.size);
+      const view = new DataView(value.buffer);
+      view.setBigInt64(closedSetLayout.identifiedAt, since / NS_PER_SECOND, true);
+      view.setUint32(closedSetLayout.identifiedAtNanoseconds, Number(since % NS_PER_SECOND), true);
+      const flags = (ofUser ? setFlags.user : 0) | (carriersDie ? setFlags.carriersDie : 0);
+      view.setUint32(closedSetLayout.flags, flags, true);
+      view.setUint32(closedSetLayout.countedAs, countedAs, true);
+      this.maps.sets.set(this.keyOfSet(set), value);
+    } catch (error) {
+      this.remove(set);
+      throw error;
+    }
+  }
+
+  remove(set: number): void {
+    const prevented = this.preventedBy(set);
+    if (prevented > 0) this.removed.set(set, prevented);
+    this.maps.sets.delete(this.keyOfSet(set));
+    for (const key of this.defined.get(set)?.exceptions ?? []) this.maps.exceptions.delete(key);
+    this.defined.delete(set);
+  }
+
+  assign(process: ClosedProcess, { own, child }: ClosedSets): boolean {
+    const program = this.programOf(process);
+    const before = this.assigned.get(process.pid);
+    if (before !== undefined && before.execId !== program?.execId) this.forget(process.pid, before);
+    if (program === undefined) return true;
+    if (own === 0 && child === 0) {
+      this.forget(process.pid, program);
+      return true;
+    }
+    for (let attempt = 0; attempt < ENTRY_ATTEMPTS; attempt += 1) {
+      const owner = this.entryOf(process.pid, program);
+      if (owner === "of a later process") return true;
+      if (owner === "none" && process.uid !== ROOT && this.isHalfFull) break;
+      this.encode(program, process, this.numberOf(own), this.numberOf(child));
+      // This fails if a fork, an exec or an exit has changed the entry since the lookup: it is compared again.
+      if (!this.maps.closed.update(this.key, this.value, owner === "none" ? "ifAbsent" : "ifPresent"))
+        continue;
+      if (owner === "none") this.countUsed(1);
+      this.assigned.set(process.pid, program);
+      return true;
+    }
+    this.full += 1;
+    return false;
+  }
+
+  /**
+   * The kernel removes an entry when its process ends; but one that was assigned after that, because the events of the
+   * process were read late, would stay until the pid is used again.
+   */
+  exited(pid: number): void {
+    const program = this.assigned.get(pid);
+    if (program !== undefined) this.forget(pid, program);
+  }
+
+  setEpoch(epoch: number): void {
+    this.epoch = (this.epochsBefore + epoch) >>> 0;
+    this.raise(preventionPage.lastEpoch, this.epoch);
+  }
+
+  enforceEpoch(): void {
+    this.words[preventionPage.epoch >>> 2] = this.epoch;
+    waitForPrograms();
+    this.removeInherited();
+  }
+
+  setActing(acts: boolean): void {
+    if (acts) this.beat();
+    this.words[preventionPage.acting >>> 2] = acts ? 1 : 0;
+    waitForPrograms();
+  }
+
+  beat(): void {
+    this.counters[preventionPage.beat >>> 3] = BigInt(Math.floor(monotonicNow()));
+  }
+
+  identify(pid: number, descriptors: readonly number[]): ReadonlyMap<number, FileIdentity> {
+    const wanted = new Set(descriptors);
+    const identities = new Map<number, FileIdentity>();
+    this.words[preventionPage.listed >>> 2] = pid;
+    this.files.read(listedFile.size, (record) => {
+      const descriptor = record.getUint32(listedFile.descriptor, true);
+      if (!wanted.has(descriptor) || record.getUint32(listedFile.hosts, true) === 0) return;
+      const identity = identityIn(record);
+      if (keepsIdentities(identity.filesystem)) identities.set(descriptor, identity);
+    });
+    return identities;
+  }
+
+  counts(): PreventionCounts {
+    const prevented = new Map(this.removed);
+    this.removed.clear();
+    for (const set of this.defined.keys()) {
+      const count = this.preventedBy(set);
+      if (count > 0) prevented.set(set, count);
+    }
+    return {
+      prevented,
+      failed: Number(this.counters[preventionPage.failed >>> 3]),
+      full: Number(this.counters[preventionPage.full >>> 3]) + this.full,
+    };
+  }
+
+  get refused(): number {
+    return Number(this.counters[preventionPage.refused >>> 3]);
+  }
+
+  refusals(): PreventionRefusals {
+    return { count: this.refused, ofPayers: this.allowances.refused() };
+  }
+
+  /** Reads what every process runs now. To be called before a scan of /proc, where the number of an exec cannot be read. */
+  takeSnapshot(): void {
+    const snapshot = new Map<number, Program>();
+    this.processes.read(listedProcess.size, (record) => {
+      const pid = record.getUint32(listedProcess.pid, true);
+      const start = Number(record.getBigUint64(listedProcess.start, true) / BigInt(NS_PER_TICK));
+      snapshot.set(pid, { startTicks: start, execId: record.getUint32(listedProcess.execId, true) });
+      if (pid === KTHREADD)
+        this.words[preventionPage.hostMounts >>> 2] = record.getUint32(listedProcess.mounts, true);
+    });
+    this.snapshot = snapshot;
+  }
+
+  [Symbol.dispose](): void {
+    this.files[Symbol.dispose]();
+    this.processes[Symbol.dispose]();
+  }
+
+  /**
+   * The program that was judged. If its number is not known, a scan has found the process: the snapshot before that scan has
+   * the number. If the process has executed another program since, the number differs, and the entry does not hold for it.
+   */
+  private programOf({ pid, startTicks, execId }: ClosedProcess): Program | undefined {
+    if (execId !== undefined) return { startTicks, execId };
+    const program = this.snapshot.get(pid);
+    return program?.startTicks === startTicks ? program : undefined;
+  }
+
+  /** What is left of the room is for root's processes. */
+  private get isHalfFull(): boolean {
+    const byPrograms = Number(BigInt.asIntN(64, this.counters[preventionPage.used >>> 3] ?? 0n));
+    return byPrograms + this.used > Number(this.counters[preventionPage.share >>> 3] ?? 0n);
+  }
+
+  /** Removes the entry of a program, unless another process has the pid by now, and an entry that it inherited. */
+  private forget(pid: number, program: Program): void {
+    this.assigned.delete(pid);
+    if (this.entryOf(pid, program) === "its own") this.deleteEntry(this.key);
+  }
+
+  private deleteEntry(key: Uint8Array): void {
+    if (this.maps.closed.delete(key)) this.countUsed(-1);
+  }
+
+  /** Looks up the entry of a program; the key is written then. */
+  private entryOf(pid: number, { startTicks, execId }: Program): EntryOwner {
+    this.keyView.setUint32(closedKey.pid, pid, true);
+    this.keyView.setUint32(closedKey.execId, execId, true);
+    if (!this.maps.closed.lookup(this.key, this.value)) return "none";
+    return entryOwner(Number(this.valueView.getBigUint64(closedProcess.startTicks, true)), startTicks);
+  }
+
+  private encode({ startTicks }: Program, { uid, payers }: ClosedProcess, own: number, child: number): void {
+    this.valueView.setBigUint64(closedProcess.startTicks, BigInt(startTicks), true);
+    this.valueView.setUint32(closedProcess.epoch, this.epoch, true);
+    this.valueView.setUint32(closedProcess.own, own, true);
+    this.valueView.setUint32(closedProcess.child, child, true);
+    this.valueView.setUint32(closedProcess.uid, uid ?? NOBODY, true);
+    for (const i of [0, 1])
+      this.valueView.setUint16(closedProcess.payers + 2 * i, this.allowances.numberOf(payers[i]), true);
+  }
+
+  /** Removes what an earlier process has defined and assigned, which is void. */
+  private removeInherited(): void {
+    if (!this.isInherited) return;
+    this.isInherited = false;
+    const own = new Set([...this.defined.keys()].map((set) => this.numberOf(set)));
+    for (const key of this.maps.sets.keys()) if (!own.has(setIn(key))) this.maps.sets.delete(key);
+    for (const key of this.maps.exceptions.keys()) if (!own.has(setIn(key))) this.maps.exceptions.delete(key);
+    for (const key of this.maps.closed.keys()) {
+      if (!this.maps.closed.lookup(key, this.value)) continue;
+      if (this.valueView.getUint32(closedProcess.epoch, true) < this.epoch) this.deleteEntry(key);
+    }
+  }
+
+  /** The number of a set in the kernel. */
+  private numberOf(set: number): number {
+    return set === 0 ? 0 : this.setsBefore + set;
+  }
+
+  private raise(field: number, value: number): void {
+    this.words[field >>> 2] = Math.max(this.words[field >>> 2] ?? 0, value);
+  }
+
+  private countUsed(change: number): void {
+    this.used += change;
+    this.counters[preventionPage.usedByUser >>> 3] = BigInt.asUintN(64, BigInt(this.used));
+  }
+
+  private keyOfSet(set: number): Uint8Array {
+    new DataView(this.setKey.buffer).setUint32(0, this.numberOf(set), true);
+    return this.setKey;
+  }
+
+  private preventedBy(set: number): number {
+    if (!this.maps.sets.lookup(this.keyOfSet(set), this.setValue)) return 0;
+    return Number(new DataView(this.setValue.buffer).getBigUint64(closedSetLayout.prevented, true));
+  }
+
+  /** Throws a SystemCallError if the kernel has no room. */
+  private addException(set: number, known: DefinedSet, file: FileIdentity, { own, child }: ClosedSets): void {
+    const key = exceptionKeyOf(this.numberOf(set), file);
+    const value = pinned(exceptionValue.size);
+    const view = new DataView(value.buffer);
+    view.setUint32(exceptionValue.own, this.numberOf(own), true);
+    view.setUint32(exceptionValue.child, this.numberOf(child), true);
+    this.maps.exceptions.set(key, value);
+    known.exceptions.push(key);
+  }
+}
+
+/** The set that a key of the map of sets, or of exceptions, begins with. */
+function setIn(key: Uint8Array): number {
+  return new DataView(key.buffer, key.byteOffset).getUint32(exceptionKey.set, true);
+}
+
+function exceptionKeyOf(set: number, file: FileIdentity): Uint8Array {
+  const key = pinned(exceptionKey.size);
+  const view = new DataView(key.buffer);
+  view.setUint32(exceptionKey.set, set, true);
+  view.setUint32(exceptionKey.device, file.device, true);
+  view.setBigUint64(exceptionKey.inode, file.inode, true);
+  view.setBigInt64(exceptionKey.changed, file.changed, true);
+  view.setUint32(exceptionKey.changedNanoseconds, file.changedNanoseconds, true);
+  view.setUint32(exceptionKey.generation, file.generation, true);
+  view.setBigUint64(exceptionKey.filesystem, BigInt(file.filesystem), true);
+  return key;
+}
+
+function identityIn(record: DataView): FileIdentity {
+  const { file } = listedFile;
+  return {
+    device: record.getUint32(file + exceptionKey.device, true),
+    inode: record.getBigUint64(file + exceptionKey.inode, true),
+    generation: record.getUint32(file + exceptionKey.generation, true),
+    changed: record.getBigInt64(file + exceptionKey.changed, true),
+    changedNanoseconds: record.getUint32(file + exceptionKey.changedNanoseconds, true),
+    filesystem: Number(record.getBigUint64(file + exceptionKey.filesystem, true)),
+  };
+}

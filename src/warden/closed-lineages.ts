@@ -1,0 +1,407 @@
+// Has the kernel end what armed rules kill whatever it is: each process points to sets of files that it, and its children,
+// may execute.
+//
+// Everything that a decision depends on raises the epoch. From then on nothing is closed, until every process is judged
+// again: an order or a policy is in force when that is done.
+
+import type { Lineage } from "../forest/lineage.ts";
+import type { Process } from "../forest/process.ts";
+import { monotonicNow } from "../linux/clock.ts";
+import { type Closing, ClosingCompiler, type ClosingInputs } from "../policy/closing.ts";
+import type { ClosableProcess } from "../policy/hypothetical-exec.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { RuleStates } from "../policy/rule-state.ts";
+import type { Prevention } from "../sensor/prevention/closed-set.ts";
+import type { Payer } from "../vocabulary/shares.ts";
+import type { Steps } from "../vocabulary/steps.ts";
+import { ClosedSetMaker, type JudgedSets, MOST_SETS, openSets } from "./closed-set-maker.ts";
+import { type ClosedNow, type ClosedSummary, summarizeClosed } from "./closed-summary.ts";
+import type { EpochReason } from "./epoch.ts";
+import { FairQueue } from "./fair-queue.ts";
+import { ForkedProcesses } from "./forked-processes.ts";
+import type { IdentifiedFiles } from "./identified-files.ts";
+import { JudgedKinds, judgedKindOf } from "./judged-kinds.ts";
+import type { ListedFiles } from "./listed-files.ts";
+import type { PreventionLimit } from "./prevention-limit.ts";
+import { ProcessPayers } from "./process-payers.ts";
+import { UnrecordedEnds } from "./unrecorded-ends.ts";
+
+export interface ClosedLineagesInputs {
+  readonly policy: { readonly current: Policy };
+  readonly enforcement: { readonly mayPrevent: boolean; readonly states: RuleStates };
+  readonly epoch: { readonly current: number };
+  readonly processes: () => Iterable<Process>;
+  /** The part of the sensor in use that prevents; undefined if it cannot. */
+  readonly kernel: () => Prevention | undefined;
+  readonly subjectOf: (process: Process) => ClosableProcess["subject"];
+  /** As `ClosingInputs`, of the baseline in force. */
+  readonly closing: () => Omit<ClosingInputs, "filesOf">;
+  readonly files: IdentifiedFiles;
+  readonly listed: ListedFiles;
+  /** Whether the process is never closed; `own`: not in what it executes in its own place. */
+  readonly isOpen: (process: Process) => boolean | "own";
+  /** Has `applying` done soon. */
+  readonly schedule: () => void;
+  /** Has `judgingNew` done soon. */
+  readonly scheduleNew: () => void;
+  readonly isAlive: (process: Process) => boolean;
+  readonly limit: Pick<PreventionLimit, "look">;
+  /** Programs were ended of which no event was read: `count` more than before. */
+  readonly onUnrecorded: (count: number) => void;
+}
+
+/** The kernel opens every process 15 s after the last beat. */
+const BEAT_NS = 2e9;
+/** Events are read sooner, so no child that was forked with a set is left. */
+const RETIRED_NS = 5e9;
+/** What ctimes may be off by, see `IdentifiedFiles`. */
+const STEP_NS = 1e9;
+/** Each set is looked up, at some 1 us. */
+const COUNT_NS = 10e9;
+/** How long what the warden before has closed stays so until files are identified: the examiner starts in 2 s. */
+const HELD_NS = 5e9;
+/** More than are forked in a second. What does not fit has what the kernel has given it. */
+const WAITING = 10_000;
+/** Kinds of processes that are judged before other work; each takes up to some 40 ms. */
+const AT_ONCE = 32;
+const nobody: readonly Payer[] = [];
+
+export class ClosedLineages {
+  /** Why not everything is closed that could be. */
+  problem: string | undefined;
+  private readonly inputs: ClosedLineagesInputs;
+  private compiler: ClosingCompiler | undefined;
+  private kernel: Prevention | undefined;
+  private readonly maker: ClosedSetMaker;
+  private readonly kinds = new JudgedKinds();
+  private readonly payers = new ProcessPayers();
+  /** Below these something other than a file was misjudged: they are open. Invalidated by: another epoch. */
+  private misjudged = new WeakSet<Lineage>();
+  private judgedEpoch: number | undefined;
+  private readonly forked = new ForkedProcesses((process) => {
+    if (this.inputs.isAlive(process)) this.onProcess(process);
+  });
+  /** Processes of kinds that were not judged yet. */
+  private readonly waiting = new FairQueue<Process>(WAITING);
+  private closedCount = 0;
+  /** What the kernel has been given may be wrong. */
+  private isOutdated = true;
+  /** Sets that no process has that was judged, and since when: ns, CLOCK_MONOTONIC. */
+  private readonly retired: number[] = [];
+  private retiredAt = 0;
+  /** ns, CLOCK_MONOTONIC */
+  private beatAt = 0;
+  private countAt = 0;
+  /** Since when what is in force now acts; ns, CLOCK_MONOTONIC. */
+  private actsSince = Number.POSITIVE_INFINITY;
+  /** Until when, at the latest, processes stay as the warden before has closed them; ns, CLOCK_MONOTONIC. */
+  private heldUntil: number | undefined;
+  private isHeld = false;
+  private readonly unrecorded = new UnrecordedEnds();
+  /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns, when files were identified first. */
+  private wallOffset: number | undefined;
+
+  constructor(inputs: ClosedLineagesInputs) {
+    this.inputs = inputs;
+    this.maker = new ClosedSetMaker(inputs.files, (why) => {
+      this.problem ??= `the kernel has no room for what closed processes may execute: ${why}`;
+    });
+  }
+
+  /** How many processes were closed when all were judged last. */
+  get closedProcesses(): number {
+    return this.closedCount;
+  }
+
+  /** Something has changed that decisions depend on: what the kernel was given may be wrong now. */
+  onEpoch(reason: EpochReason): void {
+    if (reason === "packages" || reason === "base system" || reason === "policy") {
+      this.inputs.files.refresh();
+      this.inputs.listed.refresh();
+    }
+    // No decision that closes depends on packages and on the names of containers' images alone.
+    const mayBeWrong = reason !== "container" && reason !== "packages";
+    if (mayBeWrong) this.isOutdated = true;
+    // What may weaken a rule does so at once.
+    if (mayBeWrong && reason !== "users") {
+      this.actsSince = Number.POSITIVE_INFINITY;
+      if (this.kernel !== undefined && this.kernel === this.inputs.kernel()) {
+        this.kernel.setActing(false);
+        this.heldUntil = 0;
+      }
+    }
+    this.inputs.schedule();
+  }
+
+  /** Closes every process that can be closed, one at a step. */
+  *applying(): Steps<void> {
+    const { policy, enforcement, epoch, processes, listed } = this.inputs;
+    const kernel = this.inputs.kernel();
+    const isSameKernel = kernel === this.kernel;
+    this.kernel = kernel;
+    this.kinds.forget();
+    this.problem = undefined;
+    this.compiler = undefined;
+    this.closedCount = 0;
+    if (!isSameKernel) this.forgetSets();
+    if (kernel === undefined) return;
+    const of = epoch.current;
+    if (of !== this.judgedEpoch) this.misjudged = new WeakSet();
+    this.judgedEpoch = of;
+    const compiler = new ClosingCompiler(policy.current, enforcement.states, {
+      ...this.inputs.closing(),
+      filesOf: (pattern) => listed.get(pattern),
+    });
+    if (enforcement.mayPrevent && !compiler.isEmpty) this.compiler = compiler;
+    this.isHeld = kernel.isInherited && (yield* this.isToBeHeld(kernel));
+    if (this.isHeld) return;
+    const isOutdated = this.isOutdated || this.compiler === undefined || kernel.isInherited;
+    // Otherwise the sets stay for children whose fork was not read yet, as far as there is room for sets beside them.
+    const isVoid = isOutdated || this.maker.sets.size + this.retired.length >= MOST_SETS / 2;
+    const before = isVoid ? [...this.maker.sets.takeAll(), ...this.retired.splice(0)] : [];
+    if (!isVoid) this.maker.sets.beginUse();
+    if (this.compiler === undefined && before.length === 0 && !kernel.isInherited) return;
+    kernel.setEpoch(of);
+    kernel.beat();
+    if (this.compiler !== undefined) {
+      for (const process of [...processes()]) {
+        if (yield* this.closing(process)) this.closedCount += 1;
+        yield;
+      }
+      this.askWanted();
+    }
+    if (isVoid) kernel.enforceEpoch();
+    for (const set of before) kernel.remove(set);
+    // Another change may have come in between: its own work follows.
+    if (epoch.current !== of || this.compiler === undefined) return;
+    this.isOutdated = false;
+    this.retired.push(...this.maker.sets.takeUnused());
+    const now = monotonicNow();
+    this.retiredAt = now;
+    if (isOutdated) this.actsSince = now;
+    kernel.setActing(true);
+  }
+
+  /**
+   * Whether the kernel goes on with what the warden before has given it: until the files that processes may execute are
+   * identified, they would be open.
+   */
+  private *isToBeHeld(kernel: Prevention): Steps<boolean> {
+    const { compiler } = this;
+    const now = monotonicNow();
+    this.heldUntil ??= now + HELD_NS;
+    if (compiler === undefined || now >= this.heldUntil) return false;
+    kernel.beat();
+    for (const process of [...this.inputs.processes()]) {
+      yield* this.judging(process, compiler, kernel);
+      yield;
+    }
+    this.askWanted();
+    // These sets go with those of the warden before.
+    this.kinds.forget();
+    return this.inputs.files.isAwaited || this.inputs.listed.isAwaited;
+  }
+
+  /** What another kernel's programs had. */
+  private forgetSets(): void {
+    this.maker.sets.takeAll();
+    this.retired.length = 0;
+    this.isOutdated = true;
+  }
+
+  /**
+   * Points a process that was forked to what it may execute, once the events that were read with its fork are handled: a
+   * verdict among them comes first. Until then it has what the kernel has given it, which is nearly always the same.
+   */
+  onFork(process: Process): void {
+    if (this.compiler !== undefined) this.forked.add(process);
+  }
+
+  /**
+   * Points a process that has executed a program to what it may execute. A kind of process that was not
+   * judged yet takes milliseconds: that is done beside the events, and until then it has what the kernel has given it.
+   */
+  onProcess(process: Process): void {
+    this.forked.delete(process);
+    if (this.compiler === undefined || this.kernel === undefined || this.isHeld) return;
+    const sets = this.setsOf(process);
+    if (sets === undefined) this.queue(process);
+    else this.assign(process, sets);
+  }
+
+  private queue(process: Process): void {
+    if (this.waiting.add(process, this.payers.of(process))) this.inputs.scheduleNew();
+    else this.problem ??= "more processes of new kinds than can be judged: they stay as the kernel has them";
+  }
+
+  /**
+   * Judges the kinds of processes that have appeared since, one at a step. It ends with as many as there are now: orders and
+   * other work come before more of them.
+   */
+  *judgingNew(): Steps<void> {
+    for (let left = Math.min(this.waiting.size, AT_ONCE); left > 0; left -= 1) {
+      const process = this.waiting.take();
+      if (process !== undefined && this.inputs.isAlive(process)) yield* this.closing(process);
+      yield;
+    }
+    this.askWanted();
+    if (this.waiting.size > 0) this.inputs.scheduleNew();
+  }
+
+  /** Judges the kind of the process, if it was not judged yet, and points it to its sets. True if it is closed. */
+  private *closing(process: Process): Steps<boolean> {
+    const { compiler, kernel } = this;
+    if (compiler === undefined || kernel === undefined) return false;
+    yield* this.judging(process, compiler, kernel);
+    if (!this.inputs.isAlive(process)) return false;
+    const sets = this.setsOf(process);
+    if (sets !== undefined) return this.assign(process, sets);
+    // Meanwhile it has executed another program.
+    this.queue(process);
+    return false;
+  }
+
+  /** True if the process is closed. */
+  private assign(process: Process, sets: JudgedSets): boolean {
+    const { kernel } = this;
+    if (kernel === undefined) return false;
+    const { pid, startTicks, execId, lineage } = process;
+    const payers = sets === openSets ? nobody : this.payers.of(process);
+    const isAssigned = kernel.assign({ pid, startTicks, execId, uid: lineage.uid, payers }, sets);
+    if (!isAssigned && sets !== openSets) this.problem ??= "the kernel has no room for more closed processes";
+    return isAssigned && sets !== openSets;
+  }
+
+  /** Nanoseconds until `work` is due; undefined while nothing is closed. */
+  dueIn(now: number): number | undefined {
+    if (this.compiler === undefined || this.kernel === undefined) return undefined;
+    const { files, listed } = this.inputs;
+    return Math.min(this.beatIn(now), files.askedAgainIn, listed.askedAgainIn);
+  }
+
+  private beatIn(now: number): number {
+    return Math.max(0, this.beatAt + BEAT_NS - now);
+  }
+
+  /** To be called at each turn of the loop; `now`: ns, CLOCK_MONOTONIC. */
+  work(now: number): void {
+    this.forked.finish();
+    this.askWanted();
+    if (this.compiler === undefined || this.kernel === undefined || this.beatIn(now) > 0) return;
+    this.beatAt = now;
+    if (this.isHeld && now >= (this.heldUntil ?? 0)) this.inputs.schedule();
+    this.kernel.beat();
+    this.inputs.limit.look(this.kernel, now);
+    if (now - this.retiredAt >= RETIRED_NS) for (const set of this.retired.splice(0)) this.kernel.remove(set);
+    if (now - this.countAt < COUNT_NS) return;
+    this.countAt = now;
+    this.count();
+  }
+
+  /** Whether what the kernel ended at `time` (ns, CLOCK_MONOTONIC) was ended by what is in force now. */
+  wasInForce(time: number): boolean {
+    return time >= this.actsSince;
+  }
+
+  /** The kernel has ended what a process executed, and its event was read. */
+  onPrevented(): void {
+    this.unrecorded.read += 1;
+  }
+
+  private count(): void {
+    const counts = this.kernel?.counts();
+    if (counts === undefined) return;
+    if (counts.full > 0) this.problem ??= `the kernel had no room for ${counts.full} more closed processes`;
+    const missing = this.unrecorded.take(counts);
+    if (missing > 0) this.inputs.onUnrecorded(missing);
+  }
+
+  /** The wall clock has another offset to CLOCK_MONOTONIC, ns: after a step, ctimes do not show which file is newer. */
+  onClock(wallOffset: number): void {
+    const before = this.wallOffset;
+    this.wallOffset = wallOffset;
+    if (before !== undefined && Math.abs(wallOffset - before) >= STEP_NS) this.identifyAgain();
+  }
+
+  /** Files may be others than those that were identified. */
+  private identifyAgain(): void {
+    this.isOutdated = true;
+    this.inputs.files.forget();
+    this.inputs.listed.forget();
+    this.inputs.schedule();
+  }
+
+  /**
+   * The kernel has ended a program that the policy lets be. What other processes may execute stays in force: otherwise a
+   * process that has this happen to it again and again would keep all of them open.
+   */
+  onMismatch({ lineage, ancestry }: Pick<Process, "lineage" | "ancestry">, path: string | undefined): void {
+    const above = ancestry ?? lineage;
+    if (path === undefined || !this.inputs.files.correct(path)) {
+      if (this.misjudged.has(above)) return;
+      this.misjudged.add(above);
+    }
+    this.inputs.schedule();
+  }
+
+  private askWanted(): void {
+    this.inputs.files.askWanted();
+    this.inputs.listed.askWanted();
+  }
+
+  /** What a process may execute, and by which rule; undefined where nothing is prevented. */
+  closingsOf(process: Process): { readonly own: Closing; readonly child: Closing } | undefined {
+    const { compiler } = this;
+    if (compiler === undefined) return undefined;
+    const isOpen = isNeverClosed(process) || this.inputs.isOpen(process);
+    const spared: Closing = { closed: false, why: "treewarden spares it" };
+    const closable = this.closableOf(process);
+    return {
+      own: isOpen === false ? compiler.closingOf(closable, "own") : spared,
+      child: isOpen === true ? spared : compiler.closingOf(closable, "child"),
+    };
+  }
+
+  /** How many processes are closed now, and what they run. */
+  summary(): ClosedSummary {
+    return summarizeClosed(this.closedNow());
+  }
+
+  private *closedNow(): Iterable<ClosedNow> {
+    const acts = this.compiler !== undefined && this.actsSince !== Number.POSITIVE_INFINITY;
+    for (const process of acts ? this.inputs.processes() : []) {
+      const sets = this.setsOf(process);
+      if (sets === undefined || sets === openSets) continue;
+      yield { path: process.lineage.program.path ?? "", rule: sets.rule };
+    }
+  }
+
+  /** What is left of the sets of its kind for a process that treewarden may spare; undefined: they were not judged yet. */
+  private setsOf(process: Process): JudgedSets | undefined {
+    const isOpen = isNeverClosed(process) || this.inputs.isOpen(process);
+    if (isOpen === true) return openSets;
+    const sets = this.kinds.get(judgedKindOf(process));
+    if (isOpen === false || sets === undefined || sets.own === 0) return sets;
+    return sets.child === 0 ? openSets : { ...sets, own: 0 };
+  }
+
+  /** Judges the kind of the process as it is now, one of its exceptions at a step. */
+  private *judging(process: Process, compiler: ClosingCompiler, kernel: Prevention): Steps<void> {
+    if (this.setsOf(process) !== undefined) return;
+    const { lineage, ancestry } = process;
+    const kind = judgedKindOf(process);
+    const judged = yield* this.maker.setsOf(this.closableOf(process), compiler, kernel);
+    const own = this.misjudged.has(ancestry ?? lineage) ? 0 : judged.own;
+    const child = this.misjudged.has(lineage) ? 0 : judged.child;
+    this.kinds.set(kind, own === 0 && child === 0 ? openSets : { own, child, rule: judged.rule });
+  }
+
+  private closableOf(process: Process): ClosableProcess {
+    const { lineage, ancestry, execed, linkGuessed } = process;
+    return { executor: { lineage, ancestry, execed, linkGuessed }, subject: this.inputs.subjectOf(process) };
+  }
+}
+
+function isNeverClosed({ pid, kernelThread }: Process): boolean {
+  return pid === 1 || kernelThread;
+}
