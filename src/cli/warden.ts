@@ -4,6 +4,7 @@ import type { Config } from "../config/config.ts";
 import { carrierNames } from "../fingerprint/carriers.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { decidingFile } from "../linux/root-file.ts";
+import { ignoreSignals } from "../linux/signalfd.ts";
 import { Timer } from "../linux/timerfd.ts";
 import type { PolicyError } from "../policy/document.ts";
 import { digestOf } from "../policy/signature.ts";
@@ -14,6 +15,7 @@ import type { PreventionOptions } from "../sensor/prevention/options.ts";
 import {
   AS_SUCCESSOR,
   DEAD_MAN_INTERVAL_NS,
+  handledSignals,
   inherited,
   readWardenControl,
   sendWardenMessage,
@@ -44,6 +46,8 @@ export async function warden(
   ebpfRefusal: string | undefined,
   as: string | undefined,
 ): Promise<void> {
+  // systemd sends SIGTERM to all processes of a unit; the warden ends by the supervisor's order, and reports that it does.
+  ignoreSignals(handledSignals);
   const plan: WardenPlan = parseWardenPlan(text);
   const crashing: LastResort | undefined =
     ebpfRefusal === undefined || ebpfRefusal === "" ? undefined : { source: "ebpf", reason: ebpfRefusal };

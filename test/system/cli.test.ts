@@ -1,6 +1,6 @@
 // The commands as a person or a script meets them: what goes where, and the end of a run whatever stands in its way.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, chownSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Loads } from "../bench/load.ts";
 import { pidOf, processesOf, quietPolicy, whole } from "./live.ts";
@@ -150,6 +150,20 @@ async function ended(running: Running): Promise<{ readonly code: number; readonl
   return { code: await stop, turns };
 }
 
+function childrenOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim();
+  return text === "" ? [] : text.split(" ").map(Number);
+}
+
+/** What a process of a run does: the first word of its command line. Empty if it has ended. */
+function wordOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0")[1] ?? "";
+  } catch {
+    return "";
+  }
+}
+
 /** The processes that had to be killed at the end of a run. */
 function killedLate(stderr: string): string[] {
   return [...stderr.matchAll(/the (\w+) did not end in time; killed/g)].map(([, role = ""]) => role);
@@ -177,6 +191,29 @@ describe.skipIf(reason !== undefined)("a run ends within two seconds by SIGTERM,
     for (const { role, pid } of processesOf(running)) if (role !== "supervisor") process.kill(pid, "SIGTERM");
     expect((await ended(running)).code).toBe(0);
     expect(running.records.at(-1)?.["event.name"]).toBe("warden.stopped");
+  }, 20_000);
+
+  test("and none of its processes ends before the supervisor gets the signal, not even while it starts", async () => {
+    const state = join(mkdir("signaled"), "state");
+    const words = ["run", "--output", "json", "--listen", "off", "--state-dir", state];
+    const run = Bun.spawn([binary, ...words], { stdio: ["ignore", "pipe", "pipe"] });
+    const output = Promise.all([new Response(run.stdout).text(), new Response(run.stderr).text()]);
+    // The supervisor starts another standby.
+    const signaled = ["warden", "reporter", "examiner"];
+    const found = new Map<string, Set<number>>(signaled.map((word) => [word, new Set()]));
+    for (const end = performance.now() + 1500; performance.now() < end; await Bun.sleep(1))
+      for (const pid of childrenOf(run.pid)) {
+        const of = found.get(wordOf(pid));
+        if (of === undefined) continue;
+        of.add(pid);
+        process.kill(pid, "SIGTERM");
+      }
+    run.kill("SIGTERM");
+    const [stdout, stderr] = await output;
+    expect(stderr).not.toContain("was ended");
+    expect([...found].map(([word, { size }]) => [word, size])).toEqual(signaled.map((word) => [word, 1]));
+    expect(JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "")["event.name"]).toBe("warden.stopped");
+    expect(await run.exited).toBe(0);
   }, 20_000);
 
   for (const role of ["warden", "reporter", "standby"] as const) {
