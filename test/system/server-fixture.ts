@@ -2,7 +2,8 @@
 // writes in one folder. It runs its daemons the way their packages do, and lives an ordinary life on request.
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { directly, type Service, type Starter } from "./service-manager.ts";
+import { directly, isRunning, type Service, type Starter } from "./service-manager.ts";
+import { FAST_KEY_EXCHANGE } from "./small-sshd.ts";
 import { until } from "./treewarden.ts";
 
 let servers = 0;
@@ -108,7 +109,7 @@ export class Server implements AsyncDisposable {
     );
     for (const pid of pids) if (pid !== undefined) end(pid);
     await until("nginx, sshd and apache have ended", () =>
-      pids.every((pid) => pid === undefined || !existsSync(`/proc/${pid}`)),
+      pids.every((pid) => pid === undefined || !isRunning(pid)),
     );
   }
 
@@ -295,6 +296,7 @@ PasswordAuthentication no
 PrintMotd no
 PrintLastLog no
 LogLevel QUIET
+${FAST_KEY_EXCHANGE}
 SetEnv HOME=${this.folder}
 Subsystem sftp /usr/lib/openssh/sftp-server
 `,

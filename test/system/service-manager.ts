@@ -159,7 +159,7 @@ export class ServiceManager implements Starter, AsyncDisposable {
 }
 
 /** Whether a process has not ended. Pid 1 may take its time to reap one that has. */
-function isRunning(pid: number): boolean {
+export function isRunning(pid: number): boolean {
   const [state = "X"] = stat(pid);
   return !"ZX".includes(state || "X");
 }
