@@ -62,15 +62,15 @@ export class ClosedSetMaker {
   /** The sets that the process is closed by, and with them those that follow its exceptions; one exception at a step. */
   *setsOf(process: ClosableProcess, compiler: ClosingCompiler, kernel: Prevention): Steps<JudgedSets> {
     const closings = closingsOf(process, compiler);
-    const child = yield* this.followed(closings.child, { compiler, kernel, left: JUDGED_AHEAD });
-    const own = yield* this.followed(closings.own, { compiler, kernel, left: JUDGED_AHEAD });
+    const child = yield* this.setWithNext(closings.child, { compiler, kernel, left: JUDGED_AHEAD });
+    const own = yield* this.setWithNext(closings.own, { compiler, kernel, left: JUDGED_AHEAD });
     if (own === 0 && child === 0) return openSets;
     const { [child === 0 ? "own" : "child"]: closing } = closings;
     return { own, child, rule: closing.closed ? closing.rule : "" };
   }
 
   /** The number of the set, whose exceptions name what follows; 0 if the process stays open. */
-  private *followed(closing: Closing, ahead: Ahead): Steps<number> {
+  private *setWithNext(closing: Closing, ahead: Ahead): Steps<number> {
     const files = this.filesOf(closing);
     if (!closing.closed || files === undefined) return 0;
     const next = new Map<ClosingException, ClosedSets>();
