@@ -77,7 +77,7 @@ export interface NotClosed {
 
 export type Closing = Closed | NotClosed;
 
-/** What may be asked besides the lineage. The first row that closes the process is taken: a set that depends on less closes more. */
+/** What may be asked besides the lineage. The first row that closes the process is taken: what depends on less closes more. */
 const askedInOrder: readonly Asked[] = [
   { user: false, baseline: false },
   { user: true, baseline: false },
@@ -277,7 +277,7 @@ export class ClosingCompiler {
     return exec !== undefined && "rule" in this.verdictOf(exec, rules);
   }
 
-  /** The rule that kills for certain. Rules are asked in order: after an `allow` that may match, or may not, nothing is certain. */
+  /** The rule that kills for certain. Rules are asked in order: after an `allow` that may match, nothing is certain. */
   private verdictOf(subject: PartlyKnown, rules: readonly PreparedRule[]): Verdict {
     let matching: string | undefined;
     for (const rule of rules) {

@@ -1,9 +1,9 @@
-// Has the kernel end programs that armed rules kill whatever they are: gives each process sets of files that it, and its children,
-// may execute.
+// Has the kernel end programs that armed rules kill whatever they are: gives each process sets of files that it, and its
+// children, may execute.
 //
 // A change of anything that a decision depends on raises the epoch. From then on no process is closed until each has been judged
-// again (`applying`); when that is done, the order or the policy is in force. In between, processes that were forked or have
-// executed a program are judged as their events are read (`onFork`, `onProcess`), those of a kind that was not judged before a
+// again (`applying`); when that is done, the order or the policy is in force. From then on, processes that are forked or
+// execute a program are judged as their events are read (`onFork`, `onProcess`), those of a kind that was not judged before a
 // little later (`judgingNew`).
 
 import type { Lineage } from "../forest/lineage.ts";
@@ -331,7 +331,10 @@ export class ClosedLineages {
     if (missing > 0) this.inputs.onUnrecorded(missing);
   }
 
-  /** `wallOffset`: CLOCK_REALTIME - CLOCK_MONOTONIC, ns. After a step of the wall clock ctimes do not show which file is newer. */
+  /**
+   * Identifies files again after a step of the wall clock, after which ctimes do not show which file is newer. `wallOffset`:
+   * CLOCK_REALTIME - CLOCK_MONOTONIC, ns.
+   */
   onClock(wallOffset: number): void {
     const before = this.wallOffset;
     this.wallOffset = wallOffset;

@@ -33,7 +33,7 @@ interface Unsettled extends PathAnswer {
 
 /** The most paths: more than any policy and baseline name below services. Each takes some 200 bytes. */
 const PATHS = 16_384;
-/** How often a path is asked again: once after the first answer, and once more if the file was changed meanwhile, not for ever. */
+/** How often a path is asked again: after the first answer, and once more if the file was changed, not at every change. */
 const REPEATS = 2;
 /** After a question. The 250 ms beyond SETTLED_NS have paths that were asked for in one burst asked again together. */
 const REPEATED_AFTER_NS = SETTLED_NS + 250_000_000n;
