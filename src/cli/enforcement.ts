@@ -71,7 +71,7 @@ export function armedErrors(
       line: 0,
       column: 0,
       message: `armed: no rule matches ${pattern}`,
-      fix: meant === undefined ? "treewarden policy show lists the rules" : `did you mean ${meant}?`,
+      fix: meant === undefined ? "treewarden policy show ROLE lists the rules" : `did you mean ${meant}?`,
     };
   });
 }

@@ -143,7 +143,7 @@ function pretty(status: Status): string {
   }
   const size = journal === undefined ? "no journal" : `journal of ${(journal / 1e6).toFixed(1)} MB`;
   section("reporting:", [
-    ...(warden === undefined ? [] : [`${warden.backlog} records wait for the journal`]),
+    ...(warden === undefined ? [] : [backlogText(warden.backlog)]),
     size,
     ...reporter.map(statementText),
   ]);
@@ -184,6 +184,10 @@ function preventionLines({ prevention }: WardenStatus): readonly string[] {
     ...named,
     `at most ${maxPerMinute} different programs are ended so in a minute`,
   ];
+}
+
+function backlogText(records: number): string {
+  return records === 1 ? "1 record waits for the journal" : `${records} records wait for the journal`;
 }
 
 function processesText(count: number): string {

@@ -1,25 +1,25 @@
-// Trees that stand still for forensics: which processes belong to each, and how many there may be.
+// Trees that were stopped for forensics: which processes belong to each, and how many trees there may be.
 import type { Process } from "../forest/process.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import { type Payer, Shares } from "../vocabulary/shares.ts";
 
-/** A stopped process keeps its memory, so there may be only so many trees, and of one user, other than root, half. */
+/** The most stopped trees at a time, as stopped processes keep their memory. A user other than root can have half of them. */
 export const MAX_STOPPED_TREES = 32;
 
 /** A tree that was stopped, and has not been released or killed. */
 export interface StoppedTree {
   /** The process whose verdict it was. It may have ended since. */
   readonly root: ProcessKey;
-  /** Role and id of the rule. */
+  /** ROLE/RULE of the verdict. */
   readonly rule: string;
   /** Seconds since 1970-01-01T00:00:00Z. */
   readonly since: number;
   readonly payers: readonly Payer[];
-  /** It stands still only until evidence was taken, and then dies. */
+  /** It is killed as soon as evidence was taken. */
   readonly dies: boolean;
   /** Its live processes, parents before children that were forked later. */
   readonly members: Set<Process>;
-  /** How often somebody has continued one of its processes. */
+  /** How often somebody has continued one of its processes, for example by SIGCONT. */
   continued: number;
 }
 
@@ -27,7 +27,7 @@ export class StoppedTrees {
   private readonly trees = new Set<StoppedTree>();
   private readonly byProcess = new Map<Process, StoppedTree>();
   private readonly shares = new Shares(MAX_STOPPED_TREES, MAX_STOPPED_TREES / 2);
-  /** Called when a process joins or leaves a tree. */
+  /** Called after a process has joined or left a tree. */
   onChange: () => void = () => undefined;
 
   get size(): number {
@@ -38,7 +38,7 @@ export class StoppedTrees {
     return this.trees.values();
   }
 
-  /** A new tree without members; undefined if there are too many, on the host or of one of `payers`. */
+  /** Begins a tree without members. undefined if there are too many already, on the host or of one of `payers`. */
   begin(tree: Pick<StoppedTree, "root" | "rule" | "since" | "payers" | "dies">): StoppedTree | undefined {
     if (!this.shares.take(tree.payers)) return undefined;
     const { pid, startTicks, startExact } = tree.root;
@@ -52,17 +52,19 @@ export class StoppedTrees {
     return begun;
   }
 
+  /** Adds a process to a tree. */
   add(tree: StoppedTree, process: Process): void {
     tree.members.add(process);
     this.byProcess.set(process, tree);
     this.onChange();
   }
 
+  /** The tree that the process belongs to; undefined if it was not stopped. */
   treeOf(process: Process): StoppedTree | undefined {
     return this.byProcess.get(process);
   }
 
-  /** Takes note of the end of a process: a tree ends with its last one. */
+  /** A process has ended. A tree ends with its last process. */
   exited(process: Process): void {
     const tree = this.byProcess.get(process);
     if (tree === undefined) return;
@@ -72,7 +74,7 @@ export class StoppedTrees {
     this.onChange();
   }
 
-  /** Forgets a tree. */
+  /** Removes a tree that was released or killed. */
   end(tree: StoppedTree): void {
     for (const process of tree.members) this.byProcess.delete(process);
     this.remove(tree);

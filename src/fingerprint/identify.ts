@@ -20,26 +20,10 @@ import {
   scoresOf,
   unscored,
 } from "./randomness.ts";
-import type { Runnable, RunnableFacts } from "./runnable.ts";
+import { type Runnable, type RunnableFacts, runnableOfName } from "./runnable.ts";
 
 /** The program of every kernel thread, so that all of them collapse into one label. */
-export const kernelThread: Runnable = {
-  key: "\u0000kthreadd",
-  executable: undefined,
-  executableName: undefined,
-  script: undefined,
-  inline: false,
-  shellCommand: false,
-  path: undefined,
-  folded: undefined,
-  foldedExecutable: undefined,
-  name: labelNames.kernel,
-  label: labelNames.kernel,
-  random: false,
-  randomness: 0,
-  unscored: false,
-  entropy: undefined,
-};
+export const kernelThread: Runnable = runnableOfName(labelNames.kernel, "\u0000kthreadd", undefined);
 
 /** Identifies what a process runs. */
 export type Identify = (facts: RunnableFacts) => Runnable;

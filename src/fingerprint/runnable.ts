@@ -10,3 +10,24 @@ export type RunnableFacts = Pick<
   "executable" | "executableMemfd" | "filename" | "script" | "args" | "cwd"
 > &
   Partial<Pick<ProcessFacts, "argsTruncated" | "userMounts" | "cgroup" | "uid" | "executableTrusted">>;
+
+/** A program of which no path is known, but only its label, which is the same in the tree and in the exact tree. */
+export function runnableOfName(name: string, key: string, executableName: string | undefined): Runnable {
+  return {
+    key,
+    executable: undefined,
+    executableName,
+    script: undefined,
+    inline: false,
+    shellCommand: false,
+    path: undefined,
+    folded: undefined,
+    foldedExecutable: undefined,
+    name,
+    label: name,
+    random: false,
+    randomness: 0,
+    unscored: false,
+    entropy: undefined,
+  };
+}

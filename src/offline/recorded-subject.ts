@@ -5,7 +5,7 @@ import type { Knowledge } from "../baseline/baseline.ts";
 import { isDestination } from "../baseline/destination.ts";
 import type { BaselineEntry } from "../baseline/entry.ts";
 import type { Identify } from "../fingerprint/identify.ts";
-import type { Runnable } from "../fingerprint/runnable.ts";
+import { type Runnable, runnableOfName } from "../fingerprint/runnable.ts";
 import { type Lineage, Lineages } from "../forest/lineage.ts";
 import type { Tree } from "../forest/tree.ts";
 import { undoUnambiguous } from "../linux/text.ts";
@@ -226,23 +226,7 @@ function ancestorsIn(record: EventRecord, identify: Identify): readonly Recorded
 
 /** A program of which only its label in the exact tree is known. */
 function named(name: string): RecordedAncestor {
-  const program: Runnable = {
-    key: name,
-    executable: undefined,
-    executableName: undoUnambiguous(name) ?? name,
-    script: undefined,
-    inline: false,
-    shellCommand: false,
-    path: undefined,
-    folded: undefined,
-    foldedExecutable: undefined,
-    name,
-    label: name,
-    random: false,
-    randomness: 0,
-    unscored: false,
-    entropy: undefined,
-  };
+  const program = runnableOfName(name, name, undoUnambiguous(name) ?? name);
   return { program, uid: undefined, isInit: false };
 }
 

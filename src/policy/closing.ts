@@ -1,9 +1,10 @@
-// Which processes may start nothing but certain files, whatever their arguments are: there the kernel need not ask.
+// Finds out which processes may execute nothing but certain files, whatever the arguments are. The kernel can end everything
+// else that they execute without asking user space.
 //
-// The policy is evaluated with the program of the next exec left open, in three values. Where an armed rule then kills for
-// certain, every program dies that the conditions do not name. Those that they do name, and those that the baseline knows
-// below the process, are judged one by one: what does not die for certain is an exception. Nothing is closed by a rule that
-// depends on more than the lineage, the user, the unit, whether the tree is known, and the program's path.
+// The policy is evaluated for the next exec of a process while its program is unknown, in three-valued logic. Where an armed rule
+// kills for certain all the same, every program dies that no condition names. The programs that conditions do name, and those
+// that the baseline knows below the process, are judged one by one: each that does not die for certain is an exception. A rule
+// that depends on more than the lineage, the user, the unit, whether the tree is known, and the program's path closes nothing.
 import { comparedPath } from "../baseline/compared-path.ts";
 import { comparedExecutable } from "../baseline/executable-classes.ts";
 import { baselinePath } from "../baseline/key.ts";
@@ -40,7 +41,7 @@ export interface ClosingInputs extends HypotheticalInputs {
 export interface MatchingFiles {
   /** undefined: they cannot be listed. */
   readonly paths: readonly string[] | undefined;
-  /** When they were asked for. What has come since is none of them; nanoseconds since 1970-01-01T00:00:00Z. */
+  /** When they were asked for: a file that was created later is not among them. Nanoseconds since 1970-01-01T00:00:00Z. */
   readonly since: bigint;
 }
 
@@ -51,47 +52,53 @@ export interface ClosingException {
   readonly after: ClosableProcess | undefined;
 }
 
-/** Every program but the exceptions is killed. */
+/** Every program is killed but the exceptions. */
 export interface Closed {
   readonly closed: true;
   /** ROLE/RULE that kills. */
   readonly rule: string;
   /** Only programs that run as this effective user are judged; undefined: all. */
   readonly uid: number | undefined;
-  /** It kills interpreters, too, whatever they are given to run. */
+  /** It kills carriers too (shells, interpreters and the like, see `ClosedSet.carriersDie`), whatever they are given to run. */
   readonly carriersDie: boolean;
   readonly exceptions: readonly ClosingException[];
-  /** Files that have come since are judged by user space; undefined: none are. */
+  /**
+   * When the files that the baseline stands for were listed, nanoseconds since 1970-01-01T00:00:00Z: user space judges newer
+   * files. undefined: no files were listed.
+   */
   readonly listedSince: bigint | undefined;
 }
 
 export interface NotClosed {
   readonly closed: false;
+  /** For a person, see `explain PID`. */
   readonly why: string;
 }
 
 export type Closing = Closed | NotClosed;
 
-/** The first that suffices is taken: a set that depends on less closes more. */
+/** What may be asked besides the lineage. The first row that closes the process is taken: what depends on less closes more. */
 const askedInOrder: readonly Asked[] = [
   { user: false, baseline: false },
   { user: true, baseline: false },
   { user: false, baseline: true },
   { user: true, baseline: true },
 ];
-/** Each takes some 20 us. What may start more programs is no service that does one thing. */
+/** The most programs that are judged for one process, at some 20 us each. A service that does one thing starts fewer. */
 const PROGRAMS = 128;
 
-/** What the path of a file begins with that is in memory alone. */
+/** The beginning of the path of a file that exists in memory alone. */
 const MEMFD = "memfd:";
 
-/** A rule with the condition that is evaluated where variables may be absent. */
+/** A rule with its condition as it is evaluated while variables may be absent. */
 interface PreparedRule extends RuleCondition {
+  /** ROLE/RULE */
   readonly key: string;
+  /** Its action is `kill`, and it is armed everywhere. */
   readonly isArmedKill: boolean;
 }
 
-/** What a process executes, by rules that may decide about it. */
+/** The question what a process may execute, and the rules that may decide it. */
 interface Question {
   readonly process: ClosableProcess;
   readonly place: ExecPlace;
@@ -101,6 +108,7 @@ interface Question {
 
 /** What the baseline knows below a process. */
 interface KnownBelow {
+  /** Compared paths of a baseline, see `comparedPath`. */
   readonly patterns: ReadonlySet<string>;
   /** An interpreter may run something that is known. */
   readonly mayBeInterpreted: boolean;
@@ -135,7 +143,7 @@ export class ClosingCompiler {
     this.inputs = inputs;
   }
 
-  /** No rule can close anything. */
+  /** Whether no rule can close anything. */
   get isEmpty(): boolean {
     return this.rules.length === 0 && this.byDefault === undefined;
   }
@@ -148,7 +156,7 @@ export class ClosingCompiler {
       const another = HypotheticalExec.open(process, place, "another", asked, inputs);
       const any = HypotheticalExec.open(process, place, "any", asked, inputs);
       if (another === undefined || any === undefined) break;
-      // What does not hold whatever is executed need not be asked about each file.
+      // A rule that holds for no program need not be asked about each file.
       const rules = this.rules.filter((rule) => this.holds(rule, any) !== false);
       const verdict = this.verdictOf(another, rules);
       if ("why" in verdict) {
@@ -172,7 +180,11 @@ export class ClosingCompiler {
     return { closed: false, why };
   }
 
-  /** A text says why it cannot be told. */
+  /**
+   * What the baseline knows below the process, in its scope; a text says why that cannot be told. What a shell will run is not
+   * known until its arguments are judged: for its children, everything counts that the baseline knows below any script in its
+   * place, and below none.
+   */
   private knownBelow(
     process: ClosableProcess,
     place: ExecPlace,
@@ -207,7 +219,7 @@ export class ClosingCompiler {
     return HypotheticalExec.open(process, "own", "another", asked, this.inputs)?.subject.tree;
   }
 
-  /** A text says why they cannot be listed. */
+  /** The programs that are not killed for certain; a text says why they cannot be listed, so that the process stays open. */
   private exceptionsOf(
     question: Question,
     below: KnownBelow,
@@ -221,7 +233,7 @@ export class ClosingCompiler {
     let listedSince: bigint | undefined;
     let isListed = true;
     for (const pattern of patterns) {
-      // Every other one is asked for in the same turn.
+      // This does not end at the first one that is missing, so that all of them are asked for in the same turn.
       const files = this.inputs.filesOf(pattern);
       if (files === undefined) isListed = false;
       else if (files.paths === undefined)
@@ -243,13 +255,13 @@ export class ClosingCompiler {
         return `${path} may run, which is no file that the kernel could recognise`;
       else exceptions.push({ path, after: exec.after(process, place) });
     }
-    // What lies there on the host is another file.
+    // The host's files at these paths are others.
     if (exceptions.length > 0 && process.executor.lineage.container !== null)
       return "it is in a container, whose image has its own files at the paths of what may run";
     return { carriersDie, exceptions, listedSince };
   }
 
-  /** Whether it kills interpreters whose path is none of those that were asked about, whatever they are given to run. */
+  /** Whether the rules kill every interpreter whose path no condition names, whatever it is given to run. */
   private killsInterpreters(
     { process, place, asked, rules }: Question,
     { mayBeInterpreted }: KnownBelow,
@@ -259,13 +271,13 @@ export class ClosingCompiler {
     return interpreter !== undefined && "rule" in this.verdictOf(interpreter, rules);
   }
 
-  /** Whether it kills the program also where that is the interpreter of a script. */
+  /** Whether the rules kill the program also where it is the interpreter of a script. */
   private killsAsInterpreter(path: string, { process, place, asked, rules }: Question): boolean {
     const exec = HypotheticalExec.of(path, process, place, asked, this.inputs, "arguments");
     return exec !== undefined && "rule" in this.verdictOf(exec, rules);
   }
 
-  /** Rules are asked in order: an allow that may match first, or may not, leaves nothing certain. */
+  /** The rule that kills for certain. Rules are asked in order: after an `allow` that may match, nothing is certain. */
   private verdictOf(subject: PartlyKnown, rules: readonly PreparedRule[]): Verdict {
     let matching: string | undefined;
     for (const rule of rules) {
@@ -279,7 +291,10 @@ export class ClosingCompiler {
     return matching === undefined ? { rule: this.byDefault } : { why: `${matching} may match instead` };
   }
 
-  /** Unless it says otherwise, a rule is undecided while a variable that it names is absent. */
+  /**
+   * Whether the rule matches: true, false, or undefined if that is not certain. Without `"unknown": "match"` it is not certain
+   * while a variable that the rule names is absent.
+   */
   private holds({ rule, condition }: PreparedRule, subject: PartlyKnown): Certainty {
     const value = this.evaluator.evaluate(condition, subject);
     if (value === false || rule.unknownMatches) return value;

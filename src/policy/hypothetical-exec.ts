@@ -219,7 +219,7 @@ function namesAtExec(process: ClosableProcess, place: ExecPlace, { user }: Asked
   ];
 }
 
-/** Whether it is executed by a child of a shell of which it is not known what it runs. */
+/** Whether the exec is that of a child of a shell whose arguments, and so what it runs, are not known. */
 export function isBelowAnyShell({ isAnyShell }: ClosableProcess, place: ExecPlace): boolean {
   return isAnyShell === true && place === "child";
 }

@@ -188,7 +188,9 @@ function override(role: LoadedRole, rules: Map<string, { rule: ResolvedRule; hol
         source.document.report(
           keyNode,
           `no inherited rule "${id}" to override`,
-          meant === undefined ? "policy show lists the inherited rules" : `did you mean "${meant}"?`,
+          meant === undefined
+            ? "treewarden policy show ROLE lists the inherited rules"
+            : `did you mean "${meant}"?`,
         );
       }
       continue;

@@ -1,12 +1,14 @@
-// What the supervisor keeps of the warden's source of events, so that the kernel goes on with it while no warden runs: open
-// descriptors, and a text in which the warden describes them for the next one. The supervisor understands neither.
+// The supervisor keeps the kernel objects of the warden's source of events, so that the kernel goes on with them while no warden
+// runs: open descriptors of BPF programs, maps and links, and a text in which the warden describes them for the next warden. The
+// supervisor interprets neither. The warden sends them in a packet (`sendKept`), the supervisor holds copies
+// (`KeptDescriptors`), and the next warden inherits them (`readKept`).
 import { readFileSync } from "node:fs";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { MOST_PASSED, receiveDescriptors, sendDescriptors } from "../linux/descriptor-passing.ts";
 import { createSealedFile } from "../linux/memfd.ts";
 import { copyHigh } from "../linux/spawn.ts";
 
-/** Open descriptors and what they are of. */
+/** Open descriptors, and the warden's description of them. */
 export interface DescribedDescriptors {
   readonly description: string;
   readonly descriptors: readonly number[];
@@ -14,20 +16,20 @@ export interface DescribedDescriptors {
 
 /** Bytes of the longest description. A name of 20 bytes for each descriptor takes half of it. */
 const DESCRIPTION_BYTES = 6 << 10;
-/** A warden inherits eight others besides, and all of them below the copies of its supervisor (FIRST_COPY). */
+/** The most descriptors. A warden inherits eight others as well, and all must be below its supervisor's copies (FIRST_COPY). */
 export const MOST_KEPT = MOST_PASSED - 16;
-/** First line of the packet. */
+/** The first line of the packet that has descriptors kept. */
 const KEEP = "keep\n";
 /** Bytes of the longest packet on a socket on which this packet may arrive. */
 export const KEEP_PACKET_BYTES = KEEP.length + DESCRIPTION_BYTES;
 
 export const NOTHING_KEPT: DescribedDescriptors = { description: "", descriptors: [] };
 
-/** What is kept now; it belongs to this. */
+/** The descriptors that are kept now. This object owns them. */
 export class KeptDescriptors {
   private current = NOTHING_KEPT;
 
-  /** Keeps copies of other descriptors, in place of the present ones. */
+  /** Keeps copies of these descriptors instead of the present ones, which it closes. The caller still owns what it passes. */
   replace({ description, descriptors }: DescribedDescriptors): void {
     const copies = descriptors.slice(0, MOST_KEPT).map(copyHigh);
     this.current.descriptors.forEach(closeDescriptor);
@@ -38,7 +40,10 @@ export class KeptDescriptors {
     return this.current;
   }
 
-  /** The descriptors for a new warden, as `readKept` expects them: the first is of a new file, which the caller closes. */
+  /**
+   * The descriptors for a new warden, in the order that `readKept` expects. The first is that of a new file with the description,
+   * which the caller closes; the others stay this object's.
+   */
   forWarden(): readonly [file: number, ...kept: number[]] {
     const { description, descriptors } = this.current;
     const text = JSON.stringify({ count: descriptors.length, description });
@@ -49,13 +54,16 @@ export class KeptDescriptors {
   }
 }
 
-/** Has `kept` take over what was received; without it, nothing is kept. */
+/** Puts copies of what was received into `kept`, if it is given, and closes what was received. */
 export function keepAndClose(received: DescribedDescriptors, kept: KeptDescriptors | undefined): void {
   kept?.replace(received);
   received.descriptors.forEach(closeDescriptor);
 }
 
-/** What a process has inherited as the descriptor `first` and those that follow it; undefined if nothing was kept. */
+/**
+ * Reads what `forWarden` has passed on: the file at the descriptor `first`, which is closed, and the descriptors after it.
+ * undefined if nothing was kept. Throws a SyntaxError if the file is no JSON.
+ */
 export function readKept(first: number): DescribedDescriptors | undefined {
   const text: unknown = JSON.parse(readFileSync(`/proc/self/fd/${first}`, "utf8"));
   closeDescriptor(first);
@@ -66,7 +74,10 @@ export function readKept(first: number): DescribedDescriptors | undefined {
   return { description, descriptors: Array.from({ length: count }, (_, i) => first + 1 + i) };
 }
 
-/** Sends the packet that has the other end of `fd` keep these descriptors and no others; false if there is no room. */
+/**
+ * Asks the supervisor at the other end of `fd` to keep these descriptors and no others. False if the socket has no room. Throws
+ * a RangeError beyond MOST_KEPT or KEEP_PACKET_BYTES.
+ */
 export function sendKept(fd: number, { description, descriptors }: DescribedDescriptors): boolean {
   const packet = new TextEncoder().encode(KEEP + description);
   if (packet.length > KEEP_PACKET_BYTES || descriptors.length > MOST_KEPT)
@@ -80,7 +91,7 @@ export interface PacketWithDescriptors {
   readonly descriptors: readonly number[];
 }
 
-/** The packets that wait at `fd`, oldest first. Their descriptors belong to the caller. Never blocks. */
+/** Receives the packets that wait at `fd`, oldest first. The caller owns their descriptors. Never blocks. */
 export function* receivePackets(fd: number): Generator<PacketWithDescriptors, void, undefined> {
   const buffer = new Uint8Array(new ArrayBuffer(KEEP_PACKET_BYTES));
   for (;;) {

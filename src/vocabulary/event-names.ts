@@ -138,7 +138,7 @@ const table = {
     about: "change",
     warns: true,
     meaning:
-      "the kernel ended a program that the policy lets be: every file that may be executed is identified again",
+      "the kernel ended a program that the policy allows: its file is identified again, or what is below its lineage is open",
   },
   "prevention.limited": {
     about: "change",

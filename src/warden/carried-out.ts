@@ -11,7 +11,7 @@ export const allowed: CarriedOut = { outcome: "allowed", reason: undefined };
 const alerted: CarriedOut = { outcome: "alerted", reason: undefined };
 const silenced: CarriedOut = { outcome: "silenced", reason: undefined };
 export const prevented: CarriedOut = { outcome: "prevented", reason: undefined };
-/** The kernel has ended what the policy lets be. */
+/** The kernel has ended a program that the policy allows. */
 export const mismatched: CarriedOut = { outcome: "prevented", reason: "mismatch" };
 const wouldStop: CarriedOut = { outcome: "would_stop", reason: undefined };
 const wouldKill: CarriedOut = { outcome: "would_kill", reason: undefined };

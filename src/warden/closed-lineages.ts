@@ -1,8 +1,10 @@
-// Has the kernel end what armed rules kill whatever it is: each process points to sets of files that it, and its children,
-// may execute.
+// Has the kernel end programs that armed rules kill whatever they are: gives each process sets of files that it, and its
+// children, may execute.
 //
-// Everything that a decision depends on raises the epoch. From then on nothing is closed, until every process is judged
-// again: an order or a policy is in force when that is done.
+// A change of anything that a decision depends on raises the epoch. From then on no process is closed until each has been judged
+// again (`applying`); when that is done, the order or the policy is in force. From then on, processes that are forked or
+// execute a program are judged as their events are read (`onFork`, `onProcess`), those of a kind that was not judged before a
+// little later (`judgingNew`).
 
 import type { Lineage } from "../forest/lineage.ts";
 import type { Process } from "../forest/process.ts";
@@ -38,36 +40,42 @@ export interface ClosedLineagesInputs {
   readonly closing: () => Omit<ClosingInputs, "filesOf">;
   readonly files: IdentifiedFiles;
   readonly listed: ListedFiles;
-  /** Whether the process is never closed; `own`: not in what it executes in its own place. */
+  /** Whether the process is never closed (true); "own": its children may be, but what it executes in its own place may not. */
   readonly isOpen: (process: Process) => boolean | "own";
-  /** Has `applying` done soon. */
+  /** Asks for a call of `applying` soon. */
   readonly schedule: () => void;
-  /** Has `judgingNew` done soon. */
+  /** Asks for a call of `judgingNew` soon. */
   readonly scheduleNew: () => void;
   readonly isAlive: (process: Process) => boolean;
   readonly limit: Pick<PreventionLimit, "look">;
-  /** Programs were ended of which no event was read: `count` more than before. */
+  /** The kernel has ended `count` more programs of which no event was read. */
   readonly onUnrecorded: (count: number) => void;
 }
 
-/** The kernel opens every process 15 s after the last beat. */
+/** Between two beats. The kernel opens every process 15 s after the last one (WITHOUT_WARDEN_MS). */
 const BEAT_NS = 2e9;
-/** Events are read sooner, so no child that was forked with a set is left. */
+/**
+ * How long a set without processes is kept. The events of all forks before are read sooner, so that no child that has inherited
+ * it is left.
+ */
 const RETIRED_NS = 5e9;
-/** What ctimes may be off by, see `IdentifiedFiles`. */
+/** A step of the wall clock that is smaller than this is covered by SETTLED_NS, see `IdentifiedFiles`. */
 const STEP_NS = 1e9;
-/** Each set is looked up, at some 1 us. */
+/** Between two readings of the kernel's counters, for which each set is looked up, at some 1 us. */
 const COUNT_NS = 10e9;
-/** How long what the warden before has closed stays so until files are identified: the examiner starts in 2 s. */
+/**
+ * How long, at most, processes stay as the warden before has closed them, while files are being identified. The examiner starts
+ * in 2 s.
+ */
 const HELD_NS = 5e9;
-/** More than are forked in a second. What does not fit has what the kernel has given it. */
+/** Processes of new kinds that may wait to be judged: more than are forked in a second. Others keep what the kernel gave them. */
 const WAITING = 10_000;
-/** Kinds of processes that are judged before other work; each takes up to some 40 ms. */
+/** Kinds of processes that are judged before other work gets its turn; each takes up to some 40 ms. */
 const AT_ONCE = 32;
 const nobody: readonly Payer[] = [];
 
 export class ClosedLineages {
-  /** Why not everything is closed that could be. */
+  /** Why some processes are open that could be closed; for `status`. */
   problem: string | undefined;
   private readonly inputs: ClosedLineagesInputs;
   private compiler: ClosingCompiler | undefined;
@@ -75,8 +83,9 @@ export class ClosedLineages {
   private readonly maker: ClosedSetMaker;
   private readonly kinds = new JudgedKinds();
   private readonly payers = new ProcessPayers();
-  /** Below these something other than a file was misjudged: they are open. Invalidated by: another epoch. */
+  /** Lineages below which a mismatch was not due to a file: processes below them stay open. Invalidated by: another epoch. */
   private misjudged = new WeakSet<Lineage>();
+  /** The epoch in which `applying` was called last. */
   private judgedEpoch: number | undefined;
   private readonly forked = new ForkedProcesses((process) => {
     if (this.inputs.isAlive(process)) this.onProcess(process);
@@ -84,18 +93,21 @@ export class ClosedLineages {
   /** Processes of kinds that were not judged yet. */
   private readonly waiting = new FairQueue<Process>(WAITING);
   private closedCount = 0;
-  /** What the kernel has been given may be wrong. */
+  /** Sets that the kernel has been given may be wrong now. */
   private isOutdated = true;
-  /** Sets that no process has that was judged, and since when: ns, CLOCK_MONOTONIC. */
+  /** Sets that none of the judged processes has any more; they are removed RETIRED_NS after `retiredAt`. */
   private readonly retired: number[] = [];
-  private retiredAt = 0;
   /** ns, CLOCK_MONOTONIC */
+  private retiredAt = 0;
+  /** When the last beat was given; ns, CLOCK_MONOTONIC. */
   private beatAt = 0;
+  /** When the kernel's counters were read last; ns, CLOCK_MONOTONIC. */
   private countAt = 0;
   /** Since when what is in force now acts; ns, CLOCK_MONOTONIC. */
   private actsSince = Number.POSITIVE_INFINITY;
   /** Until when, at the latest, processes stay as the warden before has closed them; ns, CLOCK_MONOTONIC. */
   private heldUntil: number | undefined;
+  /** Processes are as the warden before has closed them. */
   private isHeld = false;
   private readonly unrecorded = new UnrecordedEnds();
   /** CLOCK_REALTIME - CLOCK_MONOTONIC, ns, when files were identified first. */
@@ -122,7 +134,7 @@ export class ClosedLineages {
     // No decision that closes depends on packages and on the names of containers' images alone.
     const mayBeWrong = reason !== "container" && reason !== "packages";
     if (mayBeWrong) this.isOutdated = true;
-    // What may weaken a rule does so at once.
+    // A change that may weaken a rule takes effect at once.
     if (mayBeWrong && reason !== "users") {
       this.actsSince = Number.POSITIVE_INFINITY;
       if (this.kernel !== undefined && this.kernel === this.inputs.kernel()) {
@@ -133,7 +145,10 @@ export class ClosedLineages {
     this.inputs.schedule();
   }
 
-  /** Closes every process that can be closed, one at a step. */
+  /**
+   * Judges every process, and closes those that can be closed, one at a step. At its end the present epoch is in force in the
+   * kernel, unless another change has come in between or the work of the warden before is held.
+   */
   *applying(): Steps<void> {
     const { policy, enforcement, epoch, processes, listed } = this.inputs;
     const kernel = this.inputs.kernel();
@@ -156,7 +171,7 @@ export class ClosedLineages {
     this.isHeld = kernel.isInherited && (yield* this.isToBeHeld(kernel));
     if (this.isHeld) return;
     const isOutdated = this.isOutdated || this.compiler === undefined || kernel.isInherited;
-    // Otherwise the sets stay for children whose fork was not read yet, as far as there is room for sets beside them.
+    // Sets that are not outdated stay for children whose fork was not read yet, as long as new ones have room beside them.
     const isVoid = isOutdated || this.maker.sets.size + this.retired.length >= MOST_SETS / 2;
     const before = isVoid ? [...this.maker.sets.takeAll(), ...this.retired.splice(0)] : [];
     if (!isVoid) this.maker.sets.beginUse();
@@ -202,7 +217,7 @@ export class ClosedLineages {
     return this.inputs.files.isAwaited || this.inputs.listed.isAwaited;
   }
 
-  /** What another kernel's programs had. */
+  /** Forgets the sets that the programs of another source of events had. */
   private forgetSets(): void {
     this.maker.sets.takeAll();
     this.retired.length = 0;
@@ -261,7 +276,7 @@ export class ClosedLineages {
     return false;
   }
 
-  /** True if the process is closed. */
+  /** Points the process to its sets. True if it is closed. */
   private assign(process: Process, sets: JudgedSets): boolean {
     const { kernel } = this;
     if (kernel === undefined) return false;
@@ -298,7 +313,7 @@ export class ClosedLineages {
     this.count();
   }
 
-  /** Whether what the kernel ended at `time` (ns, CLOCK_MONOTONIC) was ended by what is in force now. */
+  /** Whether what is in force now was already in force at `time` (ns, CLOCK_MONOTONIC), when the kernel ended a program. */
   wasInForce(time: number): boolean {
     return time >= this.actsSince;
   }
@@ -316,14 +331,17 @@ export class ClosedLineages {
     if (missing > 0) this.inputs.onUnrecorded(missing);
   }
 
-  /** The wall clock has another offset to CLOCK_MONOTONIC, ns: after a step, ctimes do not show which file is newer. */
+  /**
+   * Identifies files again after a step of the wall clock, after which ctimes do not show which file is newer. `wallOffset`:
+   * CLOCK_REALTIME - CLOCK_MONOTONIC, ns.
+   */
   onClock(wallOffset: number): void {
     const before = this.wallOffset;
     this.wallOffset = wallOffset;
     if (before !== undefined && Math.abs(wallOffset - before) >= STEP_NS) this.identifyAgain();
   }
 
-  /** Files may be others than those that were identified. */
+  /** Forgets what files were identified as: other files may be in their places. */
   private identifyAgain(): void {
     this.isOutdated = true;
     this.inputs.files.forget();
@@ -332,8 +350,9 @@ export class ClosedLineages {
   }
 
   /**
-   * The kernel has ended a program that the policy lets be. What other processes may execute stays in force: otherwise a
-   * process that has this happen to it again and again would keep all of them open.
+   * The kernel has ended a program that the policy allows. Identifies the file at `path` again if it is an exception; otherwise
+   * what is below the process's lineage is open until the next epoch. Other processes stay closed, so that a process which
+   * provokes this again and again cannot open them.
    */
   onMismatch({ lineage, ancestry }: Pick<Process, "lineage" | "ancestry">, path: string | undefined): void {
     const above = ancestry ?? lineage;
@@ -376,7 +395,7 @@ export class ClosedLineages {
     }
   }
 
-  /** What is left of the sets of its kind for a process that treewarden may spare; undefined: they were not judged yet. */
+  /** The sets of the process: those of its kind, less what treewarden spares. undefined: its kind was not judged yet. */
   private setsOf(process: Process): JudgedSets | undefined {
     const isOpen = isNeverClosed(process) || this.inputs.isOpen(process);
     if (isOpen === true) return openSets;

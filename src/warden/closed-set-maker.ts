@@ -1,4 +1,4 @@
-// From what a process may execute to sets of files that the kernel knows by number.
+// Makes sets of files, which the kernel knows by number, of what a process may execute.
 import type { ExecPlace } from "../forest/exec-lineage.ts";
 import type { Closed, Closing, ClosingCompiler, ClosingException } from "../policy/closing.ts";
 import type { ClosableProcess } from "../policy/hypothetical-exec.ts";
@@ -13,23 +13,24 @@ import type { Steps } from "../vocabulary/steps.ts";
 import type { IdentifiedFiles } from "./identified-files.ts";
 import { NumberedSets, type SetProblem } from "./numbered-sets.ts";
 
-/** Different sets at a time. */
+/** The most different sets at a time. */
 export const MOST_SETS = 4_096;
 /**
- * An exception names what the process is closed by after it, for which the programs that it may execute then are judged. These
- * are the most that are judged so for one set, at some 30 us each; what follows further exceptions is left to the warden.
+ * The most programs that are judged in advance for one set, at some 30 us each. An exception names the sets that the process has
+ * after it, for which the programs that it may execute then have to be judged. After exceptions beyond this number a process is
+ * open until the warden has judged it.
  */
 const JUDGED_AHEAD = 512;
 /** 2100-01-01: no file is newer. */
 const NEVER = 4_102_444_800_000_000_000n;
 
-/** What a process is closed by. */
+/** The sets that a process is closed by. */
 export interface JudgedSets extends ClosedSets {
-  /** ROLE/RULE that kills; of its children, where two differ. */
+  /** ROLE/RULE that kills. If different rules kill what it and what its children execute, that of the children. */
   readonly rule: string;
 }
 
-/** A process is open. */
+/** The sets of an open process: none. */
 export const openSets: JudgedSets = { own: 0, child: 0, rule: "" };
 
 /** What is judged in advance for one set. */
@@ -40,9 +41,9 @@ interface Ahead {
   left: number;
 }
 
-/** The files of exceptions that the kernel recognises. */
+/** The exceptions whose files exist, with what the kernel recognises them by. */
 interface ExceptedFiles {
-  /** When the first of them was asked for, see `ClosedSet`. */
+  /** When the first of them was asked for; see `ClosedSet`, also for the unit. */
   readonly identifiedAt: bigint;
   readonly identities: ReadonlyMap<ClosingException, FileIdentity>;
 }
@@ -58,18 +59,18 @@ export class ClosedSetMaker {
     this.onProblem = onProblem;
   }
 
-  /** What the process is closed by, and what after each of its exceptions; one exception at a step. */
+  /** The sets that the process is closed by, and with them those that follow its exceptions; one exception at a step. */
   *setsOf(process: ClosableProcess, compiler: ClosingCompiler, kernel: Prevention): Steps<JudgedSets> {
     const closings = closingsOf(process, compiler);
-    const child = yield* this.followed(closings.child, { compiler, kernel, left: JUDGED_AHEAD });
-    const own = yield* this.followed(closings.own, { compiler, kernel, left: JUDGED_AHEAD });
+    const child = yield* this.setWithNext(closings.child, { compiler, kernel, left: JUDGED_AHEAD });
+    const own = yield* this.setWithNext(closings.own, { compiler, kernel, left: JUDGED_AHEAD });
     if (own === 0 && child === 0) return openSets;
     const { [child === 0 ? "own" : "child"]: closing } = closings;
     return { own, child, rule: closing.closed ? closing.rule : "" };
   }
 
   /** The number of the set, whose exceptions name what follows; 0 if the process stays open. */
-  private *followed(closing: Closing, ahead: Ahead): Steps<number> {
+  private *setWithNext(closing: Closing, ahead: Ahead): Steps<number> {
     const files = this.filesOf(closing);
     if (!closing.closed || files === undefined) return 0;
     const next = new Map<ClosingException, ClosedSets>();
@@ -82,12 +83,13 @@ export class ClosedSetMaker {
     return this.numberOf(closing, files, next, ahead.kernel);
   }
 
-  /** What the process is closed by; what it may execute leads no further until the warden has judged it. */
+  /** The sets of a process after an exception. After their own exceptions it is open until the warden has judged it. */
   private setsAfter(process: ClosableProcess, ahead: Ahead): ClosedSets {
     const { child, own } = closingsOf(process, ahead.compiler);
     return { child: this.setAfter(child, ahead), own: this.setAfter(own, ahead) };
   }
 
+  /** The number of a set whose exceptions are followed by nothing; 0: the process stays open. */
   private setAfter(closing: Closing, ahead: Ahead): number {
     ahead.left -= 1 + (closing.closed ? closing.exceptions.length : 0);
     const files = this.filesOf(closing);
@@ -95,7 +97,7 @@ export class ClosedSetMaker {
     return this.numberOf(closing, files, new Map(), ahead.kernel);
   }
 
-  /** undefined: the process stays open. */
+  /** The files of the exceptions; undefined: they are not known yet or not safe, and the process stays open. */
   private filesOf(closing: Closing): ExceptedFiles | undefined {
     if (!closing.closed) return undefined;
     let identifiedAt = closing.listedSince ?? NEVER;
@@ -103,9 +105,9 @@ export class ClosedSetMaker {
     const identities = new Map<ClosingException, FileIdentity>();
     for (const exception of closing.exceptions) {
       const file = this.files.get(exception.path);
-      // Every other file is asked for in the same turn.
+      // This does not end at the first one that is missing, so that all of them are asked for in the same turn.
       if (file === undefined) isKnown = false;
-      // What others can replace is no exception, and must not die either.
+      // A file that others can replace must not be an exception, and must not die either.
       else if (file.is === "unsafe") return undefined;
       else {
         if (file.since < identifiedAt) identifiedAt = file.since;
@@ -116,6 +118,7 @@ export class ClosedSetMaker {
     return isKnown ? { identifiedAt, identities } : undefined;
   }
 
+  /** The number of the set in the kernel, which is defined there if it is new; 0: there is no room. */
   private numberOf(
     closing: Closed,
     { identifiedAt, identities }: ExceptedFiles,
@@ -123,7 +126,7 @@ export class ClosedSetMaker {
     kernel: Prevention,
   ): number {
     const { carriersDie } = closing;
-    // Not which one: with a range of subordinate ids a user could have the kernel full of sets.
+    // The set does not name the user: with a range of subordinate ids a user could fill the kernel with sets.
     const ofUser = closing.uid !== undefined;
     const exceptions = [...identities].map(([exception, file]): ClosedSetException => {
       const { own, child } = next.get(exception) ?? openSets;
@@ -139,7 +142,7 @@ function closingsOf(process: ClosableProcess, compiler: ClosingCompiler): Record
   return { child: compiler.closingOf(process, "child"), own: compiler.closingOf(process, "own") };
 }
 
-/** Shells first: until the warden has judged their arguments, they may start anything. */
+/** Shells first: without sets that follow, they could start anything until the warden has judged their arguments. */
 function inOrderOfUse(exceptions: readonly ClosingException[]): readonly ClosingException[] {
   const isShell = ({ after }: ClosingException): boolean => after?.isAnyShell === true;
   return [...exceptions.filter(isShell), ...exceptions.filter((each) => !isShell(each))];
@@ -149,7 +152,10 @@ function contentOf(set: ClosedSet): string {
   return JSON.stringify(set, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value));
 }
 
-/** Equal for what is closed alike, whatever files the exceptions are now. Sets that collide count a program once together. */
+/**
+ * `ClosedSet.countedAs`: equal for sets with the same paths, whatever files lie there now. If two numbers collide, a program
+ * counts once for both sets.
+ */
 function numberOfPaths(ofUser: boolean, { carriersDie, exceptions }: Closed): number {
   const paths = exceptions.map(({ path }) => path).sort();
   return Bun.hash.crc32(JSON.stringify([ofUser, carriersDie, paths]));

@@ -1,4 +1,4 @@
-// What `status` shows of closed processes.
+// The summary of closed processes that `status` shows.
 
 /** A process that is closed. */
 export interface ClosedNow {
@@ -19,7 +19,7 @@ export interface ClosedSummary {
   readonly programs: ClosedProgram[];
 }
 
-/** Programs that are named: a host has a few that are closed, and status is read by people. */
+/** The most programs that are named: a host has a few that are closed, and status is read by people. */
 const NAMED = 16;
 
 export function summarizeClosed(processes: Iterable<ClosedNow>): ClosedSummary {

@@ -73,14 +73,15 @@ export class FilesInForce {
     };
   }
 
-  /** The settings of `config` that differ from those in force and need another start. */
-  laterSettings(config: Config): readonly string[] {
-    return laterThan(this.inForce.config, config);
-  }
-
-  /** The settings that a reload has changed since the run was started, and that need another start. */
+  /** The settings that reloads have changed since the run was started, and that need another start. */
   get waiting(): readonly string[] {
-    return laterThan(this.inputs.startConfig, this.inForce.config);
+    const before: Readonly<Record<string, unknown>> = this.inputs.startConfig;
+    return Object.entries(this.inForce.config)
+      .filter(
+        ([name, value]) =>
+          !reloadedSettings.has(name) && JSON.stringify(value) !== JSON.stringify(before[name]),
+      )
+      .map(([name]) => name);
   }
 
   private show(): void {
@@ -96,15 +97,6 @@ export class FilesInForce {
       recordChange("configuration.not_saved", { "error.message": String(error) }),
     );
   }
-}
-
-function laterThan(before: Readonly<Record<string, unknown>>, config: Config): readonly string[] {
-  return Object.entries(config)
-    .filter(
-      ([name, value]) =>
-        !reloadedSettings.has(name) && JSON.stringify(value) !== JSON.stringify(before[name]),
-    )
-    .map(([name]) => name);
 }
 
 function withoutFiles({ files: _files, policies: _policies, ...inForce }: LastGood): InForce {

@@ -1,13 +1,16 @@
-// What the examiner answers about paths of this host: which are asked for, and which answers still count.
+// Answers of the examiner about paths of this host: asks for those that are needed, and knows which answers are still valid.
+//
+// A path goes through these states: wanted (`get` has found nothing), asked (`askWanted`), answered (`accept`), and for a while
+// unsettled, if it has to be asked again because a file that was changed just before the answer cannot be told from a later one.
 import { SETTLED_NS } from "../sensor/prevention/closed-set.ts";
 
 export interface PathAnswer {
-  /** When it was asked for. A file that has changed since may be another one; nanoseconds since 1970-01-01T00:00:00Z. */
+  /** When it was asked for; nanoseconds since 1970-01-01T00:00:00Z. A file with a later ctime may be another one. */
   readonly since: bigint;
 }
 
 export interface PathAnswersInputs {
-  /** Has the examiner asked about these paths. */
+  /** Sends questions about these paths to the examiner. */
   readonly ask: (paths: Iterable<string>) => void;
   /** Nanoseconds since 1970-01-01T00:00:00Z. */
   readonly now: () => bigint;
@@ -15,9 +18,9 @@ export interface PathAnswersInputs {
 
 /** A question about a path that is not answered yet. */
 interface Question {
-  /** When it was asked last; undefined: what the answers say no longer counts. */
+  /** When it was asked last; undefined: it was forgotten since, and its answers are ignored. */
   readonly since: bigint | undefined;
-  /** Answers that are outstanding. They come in the order of the questions, so only the last one counts. */
+  /** How many answers are outstanding. They come in the order of the questions, and only the last one counts. */
   readonly outstanding: number;
   /** How often it was asked again since the answer was needed first. */
   readonly repeats: number;
@@ -28,11 +31,11 @@ interface Unsettled extends PathAnswer {
   readonly repeats: number;
 }
 
-/** More paths than any policy and baseline name below services; each takes some 200 bytes. */
+/** The most paths: more than any policy and baseline name below services. Each takes some 200 bytes. */
 const PATHS = 16_384;
-/** After the first answer, and after one in whose time the file was changed: who changes it for ever causes no more. */
+/** How often a path is asked again: after the first answer, and once more if the file was changed, not at every change. */
 const REPEATS = 2;
-/** What was asked for in one burst is asked for again together. */
+/** After a question. The 250 ms beyond SETTLED_NS have paths that were asked for in one burst asked again together. */
 const REPEATED_AFTER_NS = SETTLED_NS + 250_000_000n;
 
 export class PathAnswers<Answer extends PathAnswer> {
@@ -43,13 +46,13 @@ export class PathAnswers<Answer extends PathAnswer> {
    */
   private readonly answers = new Map<string, Answer>();
   /**
-   * What was known before `refresh`, and was not answered since. It is still right of every file that has not changed since,
-   * which its ctime shows.
+   * Answers from before `refresh` to paths that were not answered since. They still hold for every file that has not changed
+   * since, which its ctime shows.
    */
   private previous = new Map<string, Answer>();
   /**
-   * What is asked for again when files that were changed just before can be told from later ones, in the order in which that
-   * is due. Until then the answer counts.
+   * Paths that are asked again once a file that was changed just before the answer can be told from later ones, in the order in
+   * which that is due. Until then the answer counts.
    */
   private readonly unsettled = new Map<string, Unsettled>();
   private readonly wanted = new Set<string>();
@@ -59,7 +62,7 @@ export class PathAnswers<Answer extends PathAnswer> {
     this.inputs = inputs;
   }
 
-  /** undefined: it is not known yet, and is asked for with the next `askWanted`. */
+  /** The answer about the path; undefined: there is none yet, and the next `askWanted` asks for it. */
   get(path: string): Answer | undefined {
     const answer = this.answers.get(path);
     const hasRoom = this.answers.size + this.questions.size < PATHS;
@@ -67,12 +70,12 @@ export class PathAnswers<Answer extends PathAnswer> {
     return answer ?? this.previous.get(path);
   }
 
-  /** Whether something was asked for that is not known yet. */
+  /** Whether there are paths whose answers are still to come. */
   get isAwaited(): boolean {
     return this.wanted.size > 0 || this.hasQuestions();
   }
 
-  /** Nanoseconds until `askWanted` asks again for what was answered; infinite if it does not. */
+  /** Nanoseconds until `askWanted` has a path to ask again; infinite if there is none. */
   get askedAgainIn(): number {
     if (this.unsettled.size === 0) return Number.POSITIVE_INFINITY;
     for (const { since } of this.unsettled.values())
@@ -80,6 +83,7 @@ export class PathAnswers<Answer extends PathAnswer> {
     return Number.POSITIVE_INFINITY;
   }
 
+  /** Asks the examiner about all paths that are wanted, and about those that are due to be asked again. */
   askWanted(): void {
     const isDue = this.askedAgainIn === 0;
     if (this.wanted.size === 0 && !isDue) return;
@@ -99,7 +103,7 @@ export class PathAnswers<Answer extends PathAnswer> {
     this.inputs.ask(repeats.keys());
   }
 
-  /** Has everything asked for again, and goes on with what is known until then. */
+  /** Asks for every path again when it is next needed, and uses the present answers until then. */
   refresh(): void {
     const known = new Map([...this.previous, ...this.answers]);
     const latest = known.size > PATHS ? new Map(this.answers) : known;
@@ -107,12 +111,12 @@ export class PathAnswers<Answer extends PathAnswer> {
     this.previous = latest;
   }
 
-  /** Has everything asked for again; until then nothing is known. */
+  /** Forgets all answers: every path is asked for again when it is next needed. */
   forget(): void {
     this.forgetThose(() => true);
   }
 
-  /** Has these paths asked for again; false if nothing was known of any of them, or asked for. */
+  /** Forgets the answers about these paths; false if none of them was known or asked for. */
   protected forgetThose(isForgotten: (path: string) => boolean): boolean {
     let hasForgotten = false;
     for (const path of [...this.previous.keys(), ...this.answers.keys()]) {
@@ -128,12 +132,12 @@ export class PathAnswers<Answer extends PathAnswer> {
     return hasForgotten;
   }
 
-  /** The examiner has answered. `answerOf` is given when it was asked, and is called only if the answer counts. */
+  /** The examiner has answered. `answerOf` gets the time of the question, and is called only if the answer counts. */
   protected accept(path: string, answerOf: (since: bigint) => Answer): void {
     const question = this.questions.get(path);
     if (question === undefined) return;
     const { since, outstanding, repeats } = question;
-    // It was forgotten since, and asked for again: what was there then may be another file.
+    // It was asked again since. The file that lay there at the first question may be another one.
     if (outstanding > 1) {
       this.questions.set(path, { since, outstanding: outstanding - 1, repeats });
       return;
@@ -156,12 +160,12 @@ export class PathAnswers<Answer extends PathAnswer> {
     return !this.hasQuestions();
   }
 
-  /** What was answered since all was forgotten. */
+  /** The answer about the path that was given since the last `refresh`. */
   protected answerTo(path: string): Answer | undefined {
     return this.answers.get(path);
   }
 
-  /** `answer`: undefined: what is known of the path is wrong. */
+  /** Replaces what is known of the path; `answer` is undefined if that is wrong and nothing else is known. */
   protected replace(path: string, answer: Answer | undefined): void {
     this.previous.delete(path);
     this.unsettled.delete(path);
@@ -169,6 +173,7 @@ export class PathAnswers<Answer extends PathAnswer> {
     else this.answers.set(path, answer);
   }
 
+  /** Whether an answer about the path is outstanding that counts. */
   protected isAsked(path: string): boolean {
     return this.questions.get(path)?.since !== undefined;
   }

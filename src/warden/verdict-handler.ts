@@ -92,9 +92,9 @@ export interface VerdictInputs {
   readonly observed?: (decision: Decision) => void;
   /** Whether the kernel acted at that time (ns, CLOCK_MONOTONIC) by the policy that is in force now. */
   readonly wasInForce?: (time: number) => boolean;
-  /** The kernel has ended a program that the policy lets be. */
+  /** The kernel has ended a program that the policy allows. */
   readonly onMismatch?: (exec: Execution, decision: Decision) => void;
-  /** An exec was let be, and every one like it will be. */
+  /** An exec was allowed, and so will be every one like it: such execs need not wake the warden. */
   readonly settle: (event: ExecEvent, process: Process) => void;
 }
 

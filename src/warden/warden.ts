@@ -480,7 +480,6 @@ class Warden {
       return;
     }
     const { config, origin } = read.settings;
-    const later = files.laterSettings(config);
     if (isStronger(config.enforcement, this.options.config.enforcement)) {
       // The next warden gets the rights and the sensor to act, begins with what is kept, and answers.
       files.accept(result.lastGood, true);
@@ -503,6 +502,7 @@ class Warden {
     const hasRightsToSpare =
       config.enforcement === "observe" && this.options.config.enforcement !== "observe";
     files.accept(result.lastGood, hasRightsToSpare);
+    const later = files.waiting;
     this.parts.selfWatch.applyFiles(files.watched);
     if (isOther)
       recordChange("configuration.loaded", {

@@ -38,11 +38,11 @@ beforeAll(() => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-function configured(enforcement: string): void {
+function configured(enforcement: string, more = ""): void {
   const policies = `policies: [${join(folder, "role.json")}]`;
   writeFileSync(
     config,
-    `${policies}\nenforcement: ${enforcement}\narmed: [role/kept]\narmed_since_hours: 0\n`,
+    `${policies}\nenforcement: ${enforcement}\narmed: [role/kept]\narmed_since_hours: 0\n${more}`,
   );
 }
 
@@ -93,9 +93,10 @@ describe.skipIf(reason !== undefined)("a reload that changes the warden's rights
         for (const enforcement of ["kill", "observe", "kill"]) {
           await Bun.sleep(300);
           const [before = 0] = wardensOf(running);
-          configured(enforcement);
+          configured(enforcement, "rescue_user: root\n");
           const answer = reload(running);
           expect([answer.code, answer.stderr]).toEqual([0, expect.stringContaining(`-> ${enforcement}`)]);
+          expect(answer.stderr).toContain("rescue_user is in force from the next start on");
           const isReplaced = () => wardensOf(running).length === 1 && wardensOf(running)[0] !== before;
           await until("another warden", isReplaced);
           expect(mayKill(wardensOf(running)[0] ?? 0)).toBe(enforcement === "kill");

@@ -113,7 +113,8 @@ function stateText(state: LearningState, now: number): string {
   if (state.losses > 0) lines.push(lossText(state, now));
   if (state.missed > 0)
     lines.push(`${state.missed} executions were not learned, because the table of trees was full`);
-  if (state.unreadable > 0) lines.push(`${state.unreadable} programs could not be read`);
+  if (state.unreadable > 0)
+    lines.push(`${state.unreadable} ${state.unreadable === 1 ? "program" : "programs"} could not be read`);
   return lines.map((line) => `${line}\n`).join("");
 }
 

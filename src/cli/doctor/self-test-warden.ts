@@ -21,7 +21,7 @@ export interface TestedWarden {
   readonly interrupted: AbortSignal;
 }
 
-/** Whether the process ends within so many milliseconds. */
+/** Whether the process ends within this number of milliseconds. */
 export async function endsWithin(child: Bun.Subprocess, milliseconds: number): Promise<boolean> {
   const late = Promise.withResolvers<boolean>();
   const timer = setTimeout(() => late.resolve(false), milliseconds);
@@ -36,7 +36,7 @@ export async function endsWithin(child: Bun.Subprocess, milliseconds: number): P
 /** How long one of treewarden's processes may take to end in order; the supervisor needs at most 2 s. */
 const END_MS = 15_000;
 const LOOK_MS = 10;
-/** What is shown of the messages: the last, which says why it ended. */
+/** Characters that are shown of the messages: the last ones, which say why it ended. */
 const SHOWN_ERRORS = 300;
 
 /** A running warden and what it has reported about the test's own programs and about itself. */
@@ -93,7 +93,9 @@ export class SelfTestWarden implements AsyncDisposable {
 
   /** What it has written to standard error, as one line. */
   get messages(): string {
-    return this.errors.trim().replaceAll(/\s+/g, " ").slice(-SHOWN_ERRORS);
+    const text = this.errors.trim().replaceAll(/\s+/g, " ");
+    // Cut before a word.
+    return text.length <= SHOWN_ERRORS ? text : text.slice(-SHOWN_ERRORS).replace(/^\S* /, "... ");
   }
 
   /** Ends it in order; its exit code, or undefined if it had to be killed. */

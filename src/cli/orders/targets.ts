@@ -42,7 +42,7 @@ export function ruleNamed(name: string, policy: Policy): string {
     found.length > 1
       ? `${printable(name)} can be ${found.join(" or ")}`
       : `there is no rule ${printable(name)}`,
-    meant === undefined ? "treewarden policy show lists the rules" : `did you mean ${meant}?`,
+    meant === undefined ? "treewarden policy show ROLE lists the rules" : `did you mean ${meant}?`,
   );
 }
 

@@ -1,5 +1,5 @@
-// What a process may start, as pure data: a sensor that can prevent encodes it for the kernel, which kills what else the
-// process, or a child of it, executes before its first instruction.
+// What a process may execute, as plain data. A sensor that can prevent encodes it for the kernel. Whatever else the process or a
+// child of it executes, the kernel ends before its first instruction.
 import type { ProcessKey } from "../../vocabulary/process-key.ts";
 import type { Payer } from "../../vocabulary/shares.ts";
 
@@ -45,7 +45,7 @@ export interface ClosedSetException {
 }
 
 export interface ClosedSet {
-  /** Only what runs as the user that the process had when it was judged dies: another one's exec is let be. */
+  /** Only programs that run as the user that the process had when it was judged are ended. Those of other users are allowed. */
   readonly ofUser: boolean;
   /**
    * Whether root's carriers die too: programs that run what their arguments name (interpreters of scripts, shells,
@@ -54,7 +54,7 @@ export interface ClosedSet {
   readonly carriersDie: boolean;
   /** When its exceptions were identified; nanoseconds since 1970-01-01T00:00:00Z. User space judges root's newer files. */
   readonly identifiedAt: bigint;
-  /** Of sets with the same number, which is 32 bits wide, a program counts once for the limit on different programs. */
+  /** 32 bits. A program counts once, for the limit on different programs, for all sets that have the same value here. */
   readonly countedAs: number;
   /** Each file was changed more than `SETTLED_NS` before it was identified. */
   readonly exceptions: readonly ClosedSetException[];
@@ -79,10 +79,10 @@ export interface PreventionCounts {
   readonly full: number;
 }
 
-/** Programs that were let be, because too many different ones had been ended within a minute. */
+/** Programs that were left to user space, because too many different ones had been ended within a minute. */
 export interface PreventionRefusals {
   readonly count: number;
-  /** Whose share was used up, with how many each; the others found the host's used up. */
+  /** For how many of them the share of one payer was used up, by payer. For the others it was that of the host. */
   readonly ofPayers: ReadonlyMap<Payer, number>;
 }
 
@@ -111,11 +111,12 @@ export interface Prevention {
   beat(): void;
   /**
    * The identities of the files that `pid`, a process of treewarden's own, has open by these descriptors (O_PATH suffices).
-   * A descriptor whose identity cannot be read, or whose file system is none that keeps identities, is left out.
+   * A descriptor whose identity cannot be read, or whose file system does not keep identities, is left out.
    */
   identify(pid: number, descriptors: readonly number[]): ReadonlyMap<number, FileIdentity>;
+  /** Counts since the sensor was opened; those of sets that were removed are given once. */
   counts(): PreventionCounts;
-  /** How many programs were let be because of the limit on different ones; cheap enough for each turn of a loop. */
+  /** `refusals().count`, cheap enough for each turn of a loop. */
   readonly refused: number;
   refusals(): PreventionRefusals;
 }

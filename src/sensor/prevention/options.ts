@@ -1,4 +1,4 @@
-// What a sensor is given to prevent with.
+// The options of prevention that a sensor is opened with.
 
 /** Names of programs that run what their arguments name; src/fingerprint/carriers.ts has them (`carrierNames`). */
 export interface CarrierNames {
@@ -13,14 +13,14 @@ export interface PreventionOptions {
   readonly processes?: number;
   /** Milliseconds after the last `Prevention.beat` from which every process is open; 0: never. */
   readonly limitMs?: number;
-  /** Programs that this user executes in a session of its own are let be, see src/warden/spared-sessions.ts. */
+  /** Programs that this user executes in a session of its own are allowed, see src/warden/spared-sessions.ts. */
   readonly rescueUid?: number | undefined;
-  /** The most different programs that are ended in a minute, see `Prevention.counts`. */
+  /** The most different programs that are ended in a minute, see `Prevention.refusals`. */
   readonly maxPerMinute?: number;
 }
 
 export const CLOSED_PROCESSES = 65_536;
 /** The time after which a warden that hangs is ended, and a new one begun. */
 export const WITHOUT_WARDEN_MS = 15_000;
-/** More than a service starts at all; of those that a wrong policy ends, the next minute's are killed by user space at most. */
+/** More different programs than a service starts at all, so that only a policy that is wrong, or is being abused, reaches it. */
 export const ENDED_PER_MINUTE = 100;

@@ -1,6 +1,8 @@
-// Source routes: a socket's option, or the control data of a datagram, has a packet for one peer go to another one first. The
-// hooks that judge a call know the peer alone, so packets with a source route are dropped that a socket sends by which a
-// process has called that is denied anything.
+// Drops packets with a source route that processes send to which something is denied.
+//
+// A source route (an option of the socket, or the control data of a datagram) has a packet for one peer go to another one first.
+// The hooks that judge a call see the peer alone. So the hook that sees packets drops those with a source route, if the socket
+// was last used by a process to which a rule denies anything (`storageLayout.restricted`).
 import {
   addTo,
   aluImm,
@@ -41,24 +43,28 @@ import type { NetworkKernelLayout } from "./kernel.ts";
 import { restrictions, socketLayout, storageLayout, transportNumbers } from "./layout.ts";
 import { cookie, refuse } from "./peer.ts";
 
-/** struct __sk_buff of include/uapi/linux/bpf.h */
+/** Offsets in struct __sk_buff of include/uapi/linux/bpf.h */
 const packet = { data: 76, dataEnd: 80, socket: 168 } as const;
 
-/** struct iphdr, linux/ip.h. The first option follows. */
+/** Offsets in struct iphdr, linux/ip.h. The first option follows the header. */
 const ipv4 = { protocol: 9, destination: 16, option: 20 } as const;
-/** Version 4, and five words: no options. */
+/** The first byte of a header without options: version 4, length 5 words. */
 const IPV4_PLAIN = 0x45;
 /** Security labels, which need CAP_NET_RAW: whoever has them has put no other option there. linux/ip.h */
 const IPOPT_CIPSO = 134;
 
-/** struct ipv6hdr, linux/ipv6.h. The first extension header follows, and begins with the type of the next one. */
+/** Offsets in struct ipv6hdr, linux/ipv6.h. The first extension header follows; its first byte is the type of the next one. */
 const ipv6 = { next: 6, destination: 24, extension: 40 } as const;
 /** linux/in6.h. Users without CAP_NET_RAW can set the routing header alone; the others may precede it. */
 const NEXTHDR_HOP = 0;
 const NEXTHDR_ROUTING = 43;
 const NEXTHDR_DEST = 60;
 
-/** Hook egress: each packet that a socket sends. The first that is dropped of a socket is reported, with where it was to go. */
+/**
+ * Hook egress (BPF_CGROUP_INET_EGRESS): runs for each packet that a socket sends, and returns 1 to pass it, 0 to drop it. The
+ * first packet that is dropped of a socket is reported, with the address that it was to go to. r6 is the struct __sk_buff, r8
+ * the IP header, r9 the IP version.
+ */
 export function egressProgram(kernel: NetworkKernelLayout, maps: NetworkMaps): Code {
   return [
     mov(r6, r1),
@@ -97,7 +103,10 @@ export function egressProgram(kernel: NetworkKernelLayout, maps: NetworkMaps): C
   ];
 }
 
-/** The record of the packet at r8, of the IP version in r9, unless another process runs than the one that called last. It is dropped. */
+/**
+ * Reports the packet at r8, of the IP version in r9, as a refused call. Jumps to `drop` without a record if another process runs
+ * than the one that used the socket last.
+ */
 function report(kernel: NetworkKernelLayout, maps: NetworkMaps): Code {
   const copied = (from: number, words: readonly number[]): Code =>
     words.map((at) => [load(4, r1, r8, from + at), store(4, r7, socketLayout.peer + at, r1)]);

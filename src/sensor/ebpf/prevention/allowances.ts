@@ -1,6 +1,9 @@
-// How many different programs the kernel ends in a minute: more of them mean that a policy is wrong or is being abused, and
-// are left to user space, which has a budget of its own. A program that was ended before costs nothing, and no user or
+// Limits how many different programs the kernel ends in a minute. More of them mean that a policy is wrong or is being abused:
+// they are left to user space, which has a budget of its own. A program that was ended before costs nothing, and no user or
 // container can use up more than its own allowance, which is half of the host's.
+//
+// An allowance works like a leaky bucket with one number: the time at which nothing is owed any more. A program adds an interval
+// to it, and is refused if more than a minute would then be owed.
 import {
   addTo,
   alu,
@@ -33,19 +36,20 @@ import { addToCounter, type PreventionMaps } from "./entries.ts";
 import { allowanceLayout, preventionPage } from "./layout.ts";
 import { ALLOWANCE_NS } from "./maps.ts";
 
-/** The bytes of stack that `chargeEnd` uses: the number of an allowance, and what each then owes. */
+/** The bytes of stack that `chargeEnd` uses: the number of an allowance, and until when each of the three would owe. */
 export const CHARGE_STACK = 8 + 3 * 8;
 
-/** The host's allowance, and those of the two payers of an entry. */
+/** The allowances that a program is charged to: 0 is the host's, 1 and 2 are those of the two payers of an entry. */
 const allowances = [0, 1, 2] as const;
 type Allowance = (typeof allowances)[number];
 
 /**
- * Charges the end of the file whose key is on the stack at `file` to the payers at `payers`, at the time in r9 (ns,
- * CLOCK_MONOTONIC), and remembers the file. Jumps to `refused`, with the refusal counted, if an allowance is used up. Uses
- * CHARGE_STACK bytes from `scratch` on. Loses r0 to r5.
+ * Charges the host, and the payers whose numbers are on the stack at `payers`, for ending the file whose key is on the stack at
+ * `file`, and remembers the file in `ended`. r9 is the time now (ns, CLOCK_MONOTONIC). If an allowance is used up, nothing is
+ * charged, the refusal is counted, and this jumps to `refused`. Uses CHARGE_STACK bytes from `scratch` on. Loses r0 to r5.
  *
- * Two CPUs that charge at the same time may pay once for both: that many more are ended.
+ * Two CPUs that charge at the same moment may write the same value, so that two programs are paid for once. The limit may be
+ * exceeded by that much.
  */
 export function chargeEnd(
   maps: PreventionMaps,
@@ -84,7 +88,7 @@ export function chargeEnd(
     labelHere(`charged ${allowance}`),
   ];
   return [
-    // All of them have room, or none pays.
+    // Either all three have room, or none is charged.
     allowances.map(check),
     allowances.map(charge),
     [loadMap(r1, maps.ended), addTo(r2, fp, file), addTo(r3, fp, scratch + 8), movImm(r4, 0)],

@@ -1,5 +1,9 @@
-// At an exec of a closed process: whether the program dies before its first instruction. The answer depends on nothing but
-// the sets of the process and what the kernel knows for certain of the file. docs/prevention.md has it as a table.
+// Decides at an exec of a closed process whether the program dies before its first instruction. The answer depends on nothing
+// but the sets of the process and what the kernel knows for certain of the file. docs/prevention.md, "How a file is answered",
+// has it as a table; the steps here follow its rows.
+//
+// Registers: r6 is the task, r7 the value of the set (closedSetLayout), r8 the linux_binprm, r9 the struct file. Parameters named
+// key, entry, file, name and verdict are offsets on the stack, relative to the frame pointer.
 import {
   addTo,
   alu,
@@ -55,13 +59,14 @@ const SIGKILL = 9;
 const WRITABLE_BY_OTHERS = 0o022;
 /** Virtual and serial consoles: TTY_MAJOR of linux/major.h, and Documentation/admin-guide/devices.txt for ttyAMA and hvc. */
 const consoleMajors = [4, 204, 229] as const;
-/** -MAX_ERRNO - 1 of linux/err.h, compared unsigned: larger values are errors, not pointers. */
+/** -MAX_ERRNO - 1 of linux/err.h. Compared unsigned, larger values are errors and not pointers. */
 const LARGEST_ERROR = -4096;
 
 /**
- * For the exec program, which runs in the task r6 with its linux_binprm in r8: ends the process if it is closed and the
- * program is none that it may run, and gives it the sets that it has after that. Sets the word on the stack at `verdict` to
- * bits of `recordFlags`. Uses the stack below it. Loses r0 to r5, r7 and r9.
+ * For the exec program, which runs in the task r6 with its linux_binprm in r8. If the process is closed, either ends it, or,
+ * if the program is an exception, gives it the sets that follow. Otherwise removes its entry: user space judges the exec. Sets
+ * the 8 bytes on the stack at `verdict` to bits of `recordFlags`, 0 if the process was not ended. Uses the stack below them.
+ * Loses r0 to r5, r7 and r9.
  */
 export function decideExec(kernel: KernelLayout, maps: PreventionMaps, verdict: number): Code {
   const { task, mm } = kernel;
@@ -109,7 +114,7 @@ export function decideExec(kernel: KernelLayout, maps: PreventionMaps, verdict: 
 
     labelHere("dies"),
     openSession(kernel, maps),
-    nameLasting(kernel, file),
+    countPassingFilesAsOne(kernel, file),
     [load(4, r1, r7, closedSetLayout.countedAs), store(4, fp, file + exceptionKey.set, r1)],
     end(maps, verdict, entry, file),
 
@@ -119,14 +124,14 @@ export function decideExec(kernel: KernelLayout, maps: PreventionMaps, verdict: 
   ];
 }
 
-/** Copies the entry at r0 to the stack. Jumps to `open` if it is another process's, void or without a set. */
+/** Copies the entry at r0 to the stack. Jumps to `open` if it belongs to another process, is void or has no set. */
 function readEntry({ task }: KernelLayout, maps: PreventionMaps, entry: number): Code {
   return [
     [load(4, r1, r0, closedProcess.own), store(4, fp, entry + closedProcess.own, r1)],
     [load(4, r2, r0, closedProcess.payers), store(4, fp, entry + closedProcess.payers, r2)],
     [load(4, r2, r0, closedProcess.epoch), store(4, fp, entry + closedProcess.epoch, r2)],
     [load(4, r3, r0, closedProcess.uid), store(4, fp, entry + closedProcess.uid, r3)],
-    // The start is read last: if the entry has been replaced meanwhile, it is another's.
+    // The start is read last. If the entry was replaced meanwhile, the start is that of another process.
     [load(8, r3, r0, closedProcess.startTicks), load(8, r4, r6, task.startBoottime), toTicks(r4)],
     [store(8, fp, entry + closedProcess.startTicks, r3), jumpIf(r3, "!=", r4, "open")],
     jumpIfImm(r1, "==", 0, "open"),
@@ -134,7 +139,7 @@ function readEntry({ task }: KernelLayout, maps: PreventionMaps, entry: number):
   ];
 }
 
-/** Jumps to `open` if the set at r7 is for a user, and the program runs as another one. */
+/** Jumps to `open` if the set at r7 is for one user, and the program runs as another. */
 function checkUser({ task, cred }: KernelLayout, entry: number): Code {
   return [
     [load(4, r1, r7, closedSetLayout.flags), aluImm("and", r1, setFlags.user)],
@@ -237,10 +242,11 @@ function openSession({ task, cred, signal, tty, ttyDriver }: KernelLayout, maps:
 }
 
 /**
- * What cannot be executed a second time, or only after it was made anew, counts as one file of its set: a memfd, a deleted
- * file and a mount that nobody else sees cost a process nothing, however many it makes. Leaves the set in the key.
+ * A memfd, a deleted file and a file on a detached mount cannot be executed again later, and a process can make any number of
+ * them for nothing. So all of them count as one file of the set, for the limit on different files: this clears the file in the
+ * key on the stack, and leaves its set.
  */
-function nameLasting({ file, dentry, mount }: KernelLayout, key: number): Code {
+function countPassingFilesAsOne({ file, dentry, mount }: KernelLayout, key: number): Code {
   return [
     [load(8, r4, r9, file.mnt), aluImm("sub", r4, mount.vfs)],
     [follow(r4, r4, mount.namespace), jumpIfImm(r4, "==", 0, "does not last")],
@@ -257,7 +263,10 @@ function nameLasting({ file, dentry, mount }: KernelLayout, key: number): Code {
   ];
 }
 
-/** Ends the process. Goes on if nothing is acted upon now, or too many different files were ended lately. */
+/**
+ * Ends the process. Jumps to `open` if prevention does not act now, if the warden has not said for too long that it lives, or if
+ * too many different files were ended lately.
+ */
 function end(maps: PreventionMaps, verdict: number, entry: number, file: number): Code {
   return [
     loadMapValue(r9, maps.page),

@@ -33,7 +33,7 @@ import { lookUp, toTicks } from "../code.ts";
 import type { KernelLayout } from "../kernel.ts";
 import { closedKey, closedProcess, preventionPage } from "./layout.ts";
 
-/** What the programs use to prevent. */
+/** The maps of prevention, as the programs refer to them. */
 export interface PreventionMaps {
   /** Hash of closed processes, see `closedKey`. */
   readonly closed: MapReference;
@@ -43,7 +43,7 @@ export interface PreventionMaps {
   readonly exceptions: MapReference;
   /** Trie of the names of carriers, see `carrierKey`. */
   readonly carriers: MapReference;
-  /** LRU hash of what was ended lately: `closedSetLayout.countedAs` and a file, see `exceptionKey`. */
+  /** LRU hash of files that were ended lately. The key is an `exceptionKey` with `closedSetLayout.countedAs` as its set. */
   readonly ended: MapReference;
   /** Array, see `allowanceLayout`. */
   readonly allowances: MapReference;
@@ -59,7 +59,7 @@ export function addToCounter({ page }: PreventionMaps, counter: number, change =
   return [loadMapValue(r1, page, counter), movImm(r2, change), atomicAdd(8, r1, 0, r2)];
 }
 
-/** Writes the key of a program, of which `task` runs in the process, to the stack. Loses r1. */
+/** Writes the key of the program that the task in register `of` runs to the stack at `place`. Loses r1. */
 export function closedKeyOf({ task }: KernelLayout, of: Register, place: number): Code {
   return [
     [load(4, r1, of, task.tgid), store(4, fp, place + closedKey.pid, r1)],
@@ -67,7 +67,7 @@ export function closedKeyOf({ task }: KernelLayout, of: Register, place: number)
   ];
 }
 
-/** Removes the entry whose key is on the stack. `name` makes the labels unique. Loses r0 to r5. */
+/** Removes the entry whose key is on the stack at `key`. `name` makes the labels unique. Loses r0 to r5. */
 export function removeEntry(maps: PreventionMaps, key: number, name: string): Code {
   return [
     loadMap(r1, maps.closed),
@@ -79,7 +79,7 @@ export function removeEntry(maps: PreventionMaps, key: number, name: string): Co
   ];
 }
 
-/** Adds the entry whose key and value are on the stack, or counts that there is no room. Loses r0 to r5. */
+/** Adds the entry whose key and value are on the stack, or counts in `full` that there is no room. Loses r0 to r5. */
 export function addEntry(maps: PreventionMaps, key: number, value: number): Code {
   const update = (flags: number): Code => [
     loadMap(r1, maps.closed),
@@ -92,7 +92,7 @@ export function addEntry(maps: PreventionMaps, key: number, value: number): Code
     update(BPF_NOEXIST),
     jumpIfImm(r0, "==", 0, "entry: new"),
     jumpIfImm(r0, "!=", -EEXIST, "entry: no room"),
-    // What user space wrote for a process that had ended, and whose pid is used again.
+    // There is an entry that user space wrote for a process that had ended, and whose pid is used again.
     update(0),
     jumpIfImm(r0, "==", 0, "entry: done"),
     labelHere("entry: no room"),
@@ -117,7 +117,7 @@ export function inheritClosedSet(kernel: KernelLayout, maps: PreventionMaps, par
     closedKeyOf(kernel, r8, key),
     lookUp(maps.closed, key),
     jumpIfImm(r0, "==", 0, "not closed"),
-    // The start is read last: if the entry has been replaced meanwhile, it is another's.
+    // The start is read last. If the entry was replaced meanwhile, the start is that of another process.
     [load(4, r1, r0, closedProcess.epoch), store(4, fp, value + closedProcess.epoch, r1)],
     [load(4, r1, r0, closedProcess.child), store(4, fp, value + closedProcess.own, r1)],
     store(4, fp, value + closedProcess.child, r1),
@@ -147,7 +147,10 @@ export function inheritClosedSet(kernel: KernelLayout, maps: PreventionMaps, par
   ];
 }
 
-/** For the exit program: the entry of the process whose last thread is r6 ends. Uses the stack below `top`. Loses r0 to r5. */
+/**
+ * For the exit program: removes the entry of the process whose last thread is the task r6. Uses the stack below `top`. Loses r0
+ * to r5.
+ */
 export function forgetClosedSet(kernel: KernelLayout, maps: PreventionMaps, top: number): Code {
   const key = top - closedKey.size;
   return [

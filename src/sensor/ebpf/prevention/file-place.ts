@@ -1,6 +1,7 @@
-// Whether a file lies where the host has it, for a process with other mounts than the host: a service with a /tmp of its own, or
-// a container. Only then is it known which path the file has for the policy: exceptions are identified by their paths on the
-// host, so a file that has another path there, or none, may be one.
+// Decides whether a file has the same path on the host as for the process that runs it, where that process has other mounts than
+// the host: a service with a /tmp of its own, or a container. Exceptions are paths, and are identified as the host sees them. A
+// file that has another path on the host, or none, may therefore be an exception for the policy although it is none by its
+// identity, and must be left to user space.
 import {
   aluImm,
   type Code,
@@ -24,19 +25,20 @@ import { type KernelLayout, UPID_BYTES } from "../kernel.ts";
 import type { PreventionMaps } from "./entries.ts";
 import { preventionPage } from "./layout.ts";
 
-/** systemd binds folders to themselves to write-protect them, some within others. */
+/** The most mounts between a file and the root. systemd binds folders to themselves to write-protect them, some within others. */
 const SELF_BINDS = 4;
 
 /**
- * Jumps to `open` if the process of the task r6 has other mounts than the host, unless the struct file r9 lies on the file system
- * that is the root of both, and has the same path in both; and to `dies` if a user has made these mounts. Uses 32 bytes of stack from `scratch` on. Loses r0 to r5.
+ * If the process of the task r6 has other mounts than the host: jumps to `dies` if a user has made them in a user namespace,
+ * and to `open` unless the struct file r9 lies on the file system that is the root of both and has the same path in both. Goes
+ * on otherwise. Uses 32 bytes of stack from `scratch` on. Loses r0 to r5.
  */
 export function openElsewhere(kernel: KernelLayout, maps: PreventionMaps, scratch: number): Code {
   const { task, nsproxy, mountNamespace, userNamespace, fs, mount, file } = kernel;
   const [hostRoot, root, current, directory] = [scratch, scratch + 8, scratch + 16, scratch + 24] as const;
-  /** Jumps to `open` unless r4 and what is at `place` are the same. */
+  /** Jumps to `open` unless r4 equals the 8 bytes on the stack at `place`. */
   const mustBe = (place: number): Code => [load(8, r1, fp, place), jumpIf(r4, "!=", r1, "open")];
-  /** Sets r4 to the member of the struct mount at `place`. */
+  /** Sets r4 to the member at `offset` of the struct mount whose address is on the stack at `place`. */
   const memberOf = (place: number, offset: number): Code => [load(8, r4, fp, place), follow(r4, r4, offset)];
   return [
     [load(8, r1, r6, task.nsproxy), load(8, r1, r1, nsproxy.mnt), load(4, r1, r1, mountNamespace.inum)],
@@ -69,11 +71,11 @@ export function openElsewhere(kernel: KernelLayout, maps: PreventionMaps, scratc
 }
 
 /**
- * Sets `dst` to the directory that is the root of the host's pid 1. It is read each time, as it may become another one. Loses r0 to
- * r5.
+ * Sets `dst` to the dentry that is the root directory of the host's pid 1. It is read at each exec, because pid 1 may change it
+ * (pivot_root). Loses r0 to r5.
  */
 function hostRootDirectory({ task, fs, mount, pid, upid, pidNamespace }: KernelLayout, dst: Register): Code {
-  // The first number of a process is that on the host.
+  // The first of the numbers of a process is its pid in the host's pid namespace.
   const hostsNamespace = pid.numbers + 0 * UPID_BYTES + upid.namespace;
   return [
     load(8, dst, r6, task.threadPid),
@@ -86,8 +88,9 @@ function hostRootDirectory({ task, fs, mount, pid, upid, pidNamespace }: KernelL
 }
 
 /**
- * Jumps to `open` unless the struct mount at `place` is `/` of its namespace: it has no parent, or is mounted on `/` of the
- * one that has none, which is the first one that the kernel has mounted. Overwrites `parent`.
+ * Jumps to `open` unless the struct mount whose address is at `place` is `/` of its namespace. It is if it has no parent (the
+ * kernel makes such a mount its own parent), or if it is mounted on `/` of the mount without a parent, which is the kernel's
+ * first one. Overwrites `parent`.
  */
 function atTop(mount: KernelLayout["mount"], place: number, parent: number): Code {
   return [

@@ -1,4 +1,5 @@
-// Reading of what identifies a file: the same for the file that an exec runs and for one that a process has open.
+// Reads what identifies a file. The exec program and the iterator over open files share this, so that both get the same numbers
+// for the same file.
 import {
   aluImm,
   type Code,

@@ -1,5 +1,5 @@
-// Programs that list files and processes for user space, with the same numbers that the exec program reads: those of stat(2)
-// and /proc can differ.
+// Programs that list files and processes for user space. They give the numbers that the exec program reads, from which those of
+// stat(2) and /proc can differ.
 import {
   addTo,
   type Code,
@@ -30,20 +30,24 @@ import type { PreventionMaps } from "./entries.ts";
 import { readFileKey } from "./file.ts";
 import { exceptionKey, listedFile, listedProcess, preventionPage } from "./layout.ts";
 
-// struct bpf_iter__task_file and bpf_iter__task of kernel/bpf/task_iter.c, and struct bpf_iter_meta of linux/bpf.h.
+// Offsets in struct bpf_iter__task_file and bpf_iter__task of kernel/bpf/task_iter.c, and in struct bpf_iter_meta of
+// linux/bpf.h (SEQ).
 const META = 0;
 const TASK = 8;
 const DESCRIPTOR = 16;
 const FILE = 24;
 const SEQ = 0;
 
-/** bpf_iter_task_file(meta, task, fd, file): writes a `listedFile` for each file of the process in the page. */
+/**
+ * bpf_iter_task_file(meta, task, fd, file): writes a `listedFile` for each file that the process `preventionPage.listed` has
+ * open.
+ */
 export function filesProgram(kernel: KernelLayout, { page }: Pick<PreventionMaps, "page">): Code {
   const record = -listedFile.size;
   return [
     [load(8, r8, r1, DESCRIPTOR), load(8, r7, r1, TASK), load(8, r9, r1, FILE)],
     [load(8, r6, r1, META), load(8, r6, r6, SEQ)],
-    // At the end there is neither.
+    // The last call has neither a task nor a file.
     [jumpIfImm(r7, "==", 0, "end"), jumpIfImm(r9, "==", 0, "end")],
     [loadMapValue(r1, page, preventionPage.listed), load(4, r1, r1, 0)],
     [load(4, r2, r7, kernel.task.tgid), jumpIf(r1, "!=", r2, "end")],

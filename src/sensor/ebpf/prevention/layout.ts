@@ -1,8 +1,9 @@
-// What the code that prevents shares with user space: the keys and values of its maps. All numbers little-endian.
+// What the kernel code of prevention shares with user space: the keys and values of its maps. Each number is an offset in
+// bytes, and the comment behind it is the type of the field; all fields are little-endian. Both sides are written from it.
 
 /**
- * Key of the map of closed processes. The number of the exec is part of it: what was decided about a program is never
- * taken for what holds for the next one of the process, however late user space writes it.
+ * Key of the map of closed processes. The number of the exec is part of it, so that what was decided about a program never
+ * applies to the next program of the process, however late user space writes it.
  */
 export const closedKey = {
   pid: 0, // u32, the thread group
@@ -10,8 +11,12 @@ export const closedKey = {
   size: 8,
 } as const;
 
+/**
+ * Value of the map of closed processes: which sets decide what the process and its children may execute, and for which
+ * user, epoch and payers.
+ */
 export const closedProcess = {
-  startTicks: 0, // u64, by which a reused pid is told from the process before
+  startTicks: 0, // u64, clock ticks since boot: tells a process from an earlier one with the same pid
   /** A number below `preventionPage.epoch` makes the entry void. */
   epoch: 8, // u32
   /** Numbers of sets; 0: none. See `ClosedSets`. */
@@ -19,7 +24,7 @@ export const closedProcess = {
   child: 16, // u32
   /** The effective user after the exec that sets with `setFlags.user` are meant for. */
   uid: 20, // u32
-  /** Who is charged for what is ended: two numbers of `allowanceLayout`; 0: nobody. A child has its parent's. */
+  /** Who is charged for a program that is ended: the numbers of two allowances; 0: nobody. A child has its parent's. */
   payers: 24, // 2 u16
   unused: 28,
   size: 32,
@@ -27,11 +32,14 @@ export const closedProcess = {
 
 /** Value of the map of sets; the key is the number of the set, a u32. */
 export const closedSetLayout = {
-  prevented: 0, // u64, execs that were ended
+  prevented: 0, // u64, how many execs were ended by this set
   identifiedAt: 8, // s64, seconds since the epoch
   identifiedAtNanoseconds: 16, // u32
   flags: 20, // u32, see `setFlags`
-  /** In place of the set in the keys of what was ended: equal for the sets of before and after a change. */
+  /**
+   * Stands for the set in the keys of the map `ended`. A set that a change of the policy has replaced by an equal one keeps
+   * it, so that programs that were ended before the change are not charged again.
+   */
   countedAs: 24, // u32
   unused: 28,
   size: 32,
@@ -64,7 +72,7 @@ export const exceptionValue = {
 export const allowanceLayout = {
   /** ns of CLOCK_MONOTONIC: when nothing is owed any more. */
   owedUntil: 0, // u64
-  /** Execs that were let be because this allowance was used up. */
+  /** How many execs were left to user space because this allowance was used up. */
   refused: 8, // u64
   size: 16,
 } as const;
@@ -80,24 +88,24 @@ export const CARRIER_NAME_BYTES = carrierKey.size - carrierKey.name;
 /** In place of a user: (uid_t)-1, which no process has (include/linux/uidgid.h). */
 export const NO_USER = 0xffff_ffff;
 
-/** The page of settings and counters. */
+/** The page of settings and counters, which the programs and user space share. */
 export const preventionPage = {
-  /** 1: what a set does not let be dies. 0: entries are kept, and every exec is let be. */
+  /** 1: what a set does not allow dies. 0: entries are kept, and every exec is left to user space. */
   acting: 0, // u32
   epoch: 4, // u32
-  /** ns of CLOCK_MONOTONIC */
+  /** When the warden last said that it lives; ns of CLOCK_MONOTONIC. */
   beat: 8, // u64
-  /** ns after `beat` from which every exec is let be; 0: never. */
+  /** ns after `beat` from which every exec is left to user space; 0: never. */
   limit: 16, // u64
   /** Execs that could not be ended. */
   failed: 24, // u64
   /** Processes for which there was no room. */
   full: 32, // u64
-  /** Entries that programs have made, less those that they have removed; may be negative. */
+  /** Entries that the programs have made, less those that they have removed. Negative if they removed more than they made. */
   used: 40, // s64
-  /** Entries that user space has made, less those that it has removed; may be negative. */
+  /** Entries that user space has made, less those that it has removed; may be negative, likewise. */
   usedByUser: 48, // s64
-  /** With more entries than this the children of a user other than root get none. */
+  /** With more entries than this, processes of users other than root get none. */
   share: 56, // s64
   /** Inode of the host's mount namespace. */
   hostMounts: 64, // u32
@@ -109,9 +117,9 @@ export const preventionPage = {
   /** What a different file costs the host, and each user or container; ns, see `allowanceLayout`. */
   interval: 80, // u64
   intervalOfPayer: 88, // u64
-  /** Execs that were let be because too many different files were ended. */
+  /** How many execs were left to user space because too many different files were ended. */
   refused: 96, // u64
-  /** The user whose sessions are let be; `NO_USER`: nobody's. */
+  /** The user whose sessions are never closed; `NO_USER`: nobody's. */
   rescueUser: 104, // u32
   size: 112,
 } as const;
@@ -119,7 +127,7 @@ export const preventionPage = {
 /** What the iterator over the files of a process writes for each. */
 export const listedFile = {
   descriptor: 0, // u32
-  /** Whether its file system belongs to the host's user namespace. */
+  /** 1 if its file system belongs to the host's user namespace, else 0. */
   hosts: 4, // u32
   file: 8, // as `exceptionKey`, with any set
   size: 8 + exceptionKey.size,

@@ -25,17 +25,20 @@ import {
   preventionPage,
 } from "./layout.ts";
 
-/** A policy has a few dozen, twice while they are replaced. */
+/** A policy has a few dozen sets, and while it is replaced those of the old one exist as well. */
 const SETS = 4_096;
 const EXCEPTIONS = 65_536;
-/** So many files that were ended are remembered: of half an hour at least, as new ones are limited to a hundred a minute. */
+/**
+ * How many files that were ended are remembered: with the default limit of a hundred new ones a minute, those of the last
+ * half hour.
+ */
 const ENDED = 4_096;
-/** Users and containers at a time; further ones share an allowance. */
+/** Users and containers that have an allowance of their own at a time; further ones share one. */
 const PAYERS = 1_024;
-/** Of what an allowance may owe, see `allowanceLayout`; ns. */
+/** The most that an allowance may owe, see `allowanceLayout`: a minute, in ns. */
 export const ALLOWANCE_NS = 60_000_000_000;
 
-/** What is created for prevention. */
+/** The types and sizes of all maps of prevention. */
 export function closedSetSpecs({ carriers, processes = CLOSED_PROCESSES }: PreventionOptions) {
   const hash = (name: string, keyBytes: number, valueBytes: number, entries: number, flags = 0): MapSpec => ({
     type: "hash",
@@ -77,7 +80,10 @@ export function closedSetSpecs({ carriers, processes = CLOSED_PROCESSES }: Preve
   } as const satisfies Readonly<Record<keyof PreventionMaps, MapSpec>>;
 }
 
-/** References to maps that are not there, numbered from `first` on, for a digest of the programs. */
+/**
+ * References to maps that were not created, numbered from `first` on: with them the programs can be assembled for a digest
+ * that does not depend on descriptors.
+ */
 export function closedSetReferences(first: number): PreventionMaps {
   const at = (index: number): MapReference => ({ fd: first + index });
   return {
@@ -101,7 +107,7 @@ export class ClosedSetMaps implements PreventionMaps, Disposable {
   readonly page: BpfMap;
   readonly shared: SharedPage;
 
-  /** The maps belong to `objects`; this only to the caller. */
+  /** The maps belong to `objects`. The caller disposes of this object, which unmaps the shared page. */
   constructor(objects: KernelObjects, options: PreventionOptions) {
     const { carriers, processes = CLOSED_PROCESSES, limitMs = WITHOUT_WARDEN_MS } = options;
     const { maxPerMinute = ENDED_PER_MINUTE } = options;
@@ -131,12 +137,12 @@ export class ClosedSetMaps implements PreventionMaps, Disposable {
   }
 }
 
-/** ns that each of so many a minute costs. */
+/** What each program costs, in ns, if `perMinute` of them are allowed in a minute. */
 function intervalOf(perMinute: number): bigint {
   return BigInt(Math.ceil(ALLOWANCE_NS / perMinute));
 }
 
-/** The keys of the trie of names. A name longer than the programs read is none that they find. */
+/** The keys of the trie of names. Names that are longer than what the programs read are left out: they would never match. */
 export function carrierKeys({ exact, prefixes }: CarrierNames): readonly Uint8Array[] {
   const fits = (name: string): boolean => name.length < CARRIER_NAME_BYTES;
   return [

@@ -1,15 +1,15 @@
-// Which allowance of the kernel's is whose, see allowances.ts.
+// Gives users and containers the numbers of their allowances in the kernel, see allowances.ts.
 import type { BpfMap } from "../../../linux/bpf/map.ts";
 import { pinned } from "../../../linux/bpf/syscall.ts";
 import type { Payer } from "../../../vocabulary/shares.ts";
 import { allowanceLayout } from "./layout.ts";
 
-/** The allowance of no payer: that of the host. */
+/** The number of the host's allowance. In an entry it stands for "no payer". */
 const HOST = 0;
 
 export class PayerAllowances {
   private readonly map: BpfMap;
-  /** In the order in which they were seen first. */
+  /** The number of each payer's allowance. Numbers are given in the order in which payers are seen first. */
   private readonly numbers = new Map<Payer, number>();
   private readonly key = pinned(4);
   private readonly value = pinned(allowanceLayout.size);
@@ -18,7 +18,7 @@ export class PayerAllowances {
     this.map = map;
   }
 
-  /** Payers that come when there is no more room share the last allowance; nobody (undefined) has none of his own. */
+  /** The number of the payer's allowance. Payers for which there is no more room share the last one. undefined: 0. */
   numberOf(payer: Payer | undefined): number {
     if (payer === undefined) return HOST;
     const known = this.numbers.get(payer);
@@ -29,7 +29,7 @@ export class PayerAllowances {
     return number;
   }
 
-  /** How many execs each payer's allowance was used up for. */
+  /** How many execs were left to user space because the payer's allowance was used up; payers with none are left out. */
   refused(): ReadonlyMap<Payer, number> {
     const refused = new Map<Payer, number>();
     const keyView = new DataView(this.key.buffer);

@@ -1,4 +1,5 @@
-// Sets, exceptions and closed processes, in the maps that the exec, fork and exit programs use.
+// Writes sets, exceptions and closed processes into the maps that the exec, fork and exit programs use, and reads back what the
+// programs have counted there.
 import { assemble } from "../../../linux/bpf/assembler.ts";
 import { BtfError } from "../../../linux/bpf/btf.ts";
 import { BpfIterator } from "../../../linux/bpf/iterator.ts";
@@ -43,9 +44,11 @@ const ROOT = 0;
 /** No user has this number (uid_valid of linux/uidgid.h). */
 const NOBODY = 0xffff_ffff;
 
-/** The program of a process by which its entry is found. */
+/** What a process runs, by which its entry is found. */
 interface Program {
+  /** Clock ticks since boot. */
   readonly startTicks: number;
+  /** The lower half of task_struct.self_exec_id, which each exec raises by one. */
   readonly execId: number;
 }
 
@@ -62,19 +65,20 @@ export class KernelPrevention implements Prevention, Disposable {
   private readonly words: Uint32Array;
   private readonly counters: BigUint64Array;
   private readonly defined = new Map<number, DefinedSet>();
-  /** What sets that were removed had prevented, until `counts`. */
+  /** How many execs the sets had ended that were removed since the last call of `counts`, by set. */
   private readonly removed = new Map<number, number>();
   /** The program that each process with an entry by `assign` ran, by its pid, until its exit is read. */
   private readonly assigned = new Map<number, Program>();
-  /** What each process ran when the programs were attached, or before a scan. Invalidated by: the next. */
+  /** What each process ran when the programs were attached, or before a scan, by pid. Invalidated by: the next `takeSnapshot`. */
   private snapshot = new Map<number, Program>();
   private epoch = 0;
-  /** The highest epoch and number of a set that an earlier process has used: those here begin above them. */
+  /** The highest epoch and set number that an earlier process has used in these maps. Those of this process begin above them. */
   private readonly epochsBefore: number = 0;
   private readonly setsBefore: number = 0;
   isInherited: boolean;
-  /** Entries that were made here, less those that were removed. */
+  /** Entries that this class has made, less those that it has removed; kept in `preventionPage.usedByUser`. */
   private used = 0;
+  /** How often there was no room for an entry. */
   private full = 0;
   private readonly key = pinned(closedKey.size);
   private readonly keyView = new DataView(this.key.buffer);
@@ -251,8 +255,9 @@ export class KernelPrevention implements Prevention, Disposable {
   }
 
   /**
-   * The program that was judged. If its number is not known, a scan has found the process: the snapshot before that scan has
-   * the number. If the process has executed another program since, the number differs, and the entry does not hold for it.
+   * The program that was judged. Where the number of its exec is not known, a scan of /proc has found the process, and the
+   * snapshot that was taken before that scan has the number. If the process has executed another program since the snapshot,
+   * its number is higher, so that the entry does not apply to it.
    */
   private programOf({ pid, startTicks, execId }: ClosedProcess): Program | undefined {
     if (execId !== undefined) return { startTicks, execId };
@@ -260,13 +265,13 @@ export class KernelPrevention implements Prevention, Disposable {
     return program?.startTicks === startTicks ? program : undefined;
   }
 
-  /** What is left of the room is for root's processes. */
+  /** Whether half of the room for entries is taken. The other half is for root's processes. */
   private get isHalfFull(): boolean {
     const byPrograms = Number(BigInt.asIntN(64, this.counters[preventionPage.used >>> 3] ?? 0n));
     return byPrograms + this.used > Number(this.counters[preventionPage.share >>> 3] ?? 0n);
   }
 
-  /** Removes the entry of a program, unless another process has the pid by now, and an entry that it inherited. */
+  /** Removes the entry of a program, unless the pid now belongs to another process, which has inherited an entry. */
   private forget(pid: number, program: Program): void {
     this.assigned.delete(pid);
     if (this.entryOf(pid, program) === "its own") this.deleteEntry(this.key);
@@ -276,7 +281,7 @@ export class KernelPrevention implements Prevention, Disposable {
     if (this.maps.closed.delete(key)) this.countUsed(-1);
   }
 
-  /** Looks up the entry of a program; the key is written then. */
+  /** Whose entry is under the program's key. Leaves the key in `key`, and the entry, if there is one, in `value`. */
   private entryOf(pid: number, { startTicks, execId }: Program): EntryOwner {
     this.keyView.setUint32(closedKey.pid, pid, true);
     this.keyView.setUint32(closedKey.execId, execId, true);
@@ -284,6 +289,7 @@ export class KernelPrevention implements Prevention, Disposable {
     return entryOwner(Number(this.valueView.getBigUint64(closedProcess.startTicks, true)), startTicks);
   }
 
+  /** Writes an entry of the present epoch to `value`. `own` and `child` are numbers in the kernel. */
   private encode({ startTicks }: Program, { uid, payers }: ClosedProcess, own: number, child: number): void {
     this.valueView.setBigUint64(closedProcess.startTicks, BigInt(startTicks), true);
     this.valueView.setUint32(closedProcess.epoch, this.epoch, true);
@@ -307,11 +313,12 @@ export class KernelPrevention implements Prevention, Disposable {
     }
   }
 
-  /** The number of a set in the kernel. */
+  /** The number of a set in the kernel: above those of an earlier process, except 0, which is no set. */
   private numberOf(set: number): number {
     return set === 0 ? 0 : this.setsBefore + set;
   }
 
+  /** Sets a u32 of the page to `value`, unless it is higher already. */
   private raise(field: number, value: number): void {
     this.words[field >>> 2] = Math.max(this.words[field >>> 2] ?? 0, value);
   }
