@@ -37,7 +37,20 @@ export function factsAfterExec(
   lasting: LastingFacts,
   { startTicks, uid }: Pick<ProcessFacts, "startTicks" | "uid">,
 ): ProcessFacts {
-  return { ...unknownFacts, ...pick(lasting), startTicks, uid };
+  // Each event of the network gets one. The runtime copies an object at once only for the first spread of a literal.
+  return {
+    ...unknownFacts,
+    realUid: lasting.realUid,
+    loginUid: lasting.loginUid,
+    sessionId: lasting.sessionId,
+    tty: lasting.tty,
+    cgroup: lasting.cgroup,
+    executableDeleted: lasting.executableDeleted,
+    executableMemfd: lasting.executableMemfd,
+    executableSetuid: lasting.executableSetuid,
+    startTicks,
+    uid,
+  };
 }
 
 function pick(facts: LastingFacts): LastingFacts {

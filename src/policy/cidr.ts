@@ -31,6 +31,9 @@ const RUN_LIMIT = 48;
  * has a port. Octal, hexadecimal and short forms of IPv4 are not recognized.
  */
 export function hasAddressIn(text: string, networks: Networks): boolean {
+  // The address of a connection, which needs no search.
+  const whole = parseIpv4(text);
+  if (whole !== undefined) return networks.ipv4.has(whole);
   for (const [quad] of text.matchAll(dottedQuads)) {
     const address = parseIpv4(quad);
     if (address !== undefined && networks.ipv4.has(address)) return true;

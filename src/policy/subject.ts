@@ -111,11 +111,13 @@ export function subjectOfNetwork(
     readonly peerKnown?: boolean | null | undefined;
   } = {},
 ): NetworkSubject {
+  // Named one by one, as the runtime copies an object at once only for the first spread of a literal.
+  const { peerName, peerKnown } = peer;
   switch (event.kind) {
     case "connect":
-      return { ...process, kind: event.kind, network: event, ...peer };
+      return { ...process, kind: event.kind, network: event, peerName, peerKnown };
     case "send":
-      return { ...process, kind: event.kind, network: event, ...peer };
+      return { ...process, kind: event.kind, network: event, peerName, peerKnown };
     case "listen":
       return { ...process, kind: event.kind, network: event };
   }

@@ -33,8 +33,7 @@ export class TreeHandle implements ProcessCount {
   /** @internal null: not exported */ readonly duration: Series | null;
   /** @internal the effective user of its first process; undefined if not known, or if the tree is known */
   owner: number | undefined;
-  /** @internal by direction and outcome, see `TreeTotals.used` */ connections: Map<string, Series> | null =
-    null;
+  /** @internal see `TreeTotals.used` */ connections: Map<Direction, Map<Outcome, Series>> | null = null;
   /** @internal */ known = false;
   /** @internal processes alive */ running = 0;
   /** @internal when the last one ended, by `TreeTotals.now` */ idleSince = 0;
@@ -115,15 +114,23 @@ export class TreeTotals {
   used(handle: TreeHandle, direction: Direction, outcome: Outcome): void {
     // Trees are off.
     if (handle.processes === null) return;
-    handle.connections ??= new Map();
-    const key = `${direction} ${outcome}`;
-    let series = handle.connections.get(key);
-    if (series === undefined) {
-      series = this.totals.find("connections", [handle.tree, direction, outcome], Number.POSITIVE_INFINITY);
-      series.kept = handle.known;
-      handle.connections.set(key, series);
-    }
+    const series =
+      handle.connections?.get(direction)?.get(outcome) ?? this.firstUse(handle, direction, outcome);
     series.add(1);
+  }
+
+  private firstUse(handle: TreeHandle, direction: Direction, outcome: Outcome): Series {
+    const series = this.totals.find(
+      "connections",
+      [handle.tree, direction, outcome],
+      Number.POSITIVE_INFINITY,
+    );
+    series.kept = handle.known;
+    handle.connections ??= new Map();
+    const ofDirection = handle.connections.get(direction);
+    if (ofDirection === undefined) handle.connections.set(direction, new Map([[outcome, series]]));
+    else ofDirection.set(outcome, series);
+    return series;
   }
 
   /** Removes unknown trees whose time is over. Cheap if there are none; to be called before totals are sent. */
@@ -221,7 +228,7 @@ export class TreeTotals {
     series.known = true;
     this.setOwner(series, undefined);
     this.leaveIdle(series);
-    for (const each of [series.processes, series.duration, ...(series.connections?.values() ?? [])]) {
+    for (const each of [series.processes, series.duration, ...connectionsOf(series)]) {
       if (each === null) continue;
       each.kept = true;
       each.markChanged();
@@ -234,7 +241,13 @@ export class TreeTotals {
     this.trees.delete(series.tree);
     if (series.processes !== null) this.totals.removeSeries(series.processes);
     if (series.duration !== null) this.totals.removeSeries(series.duration);
-    for (const each of series.connections?.values() ?? []) this.totals.removeSeries(each);
+    for (const each of connectionsOf(series)) this.totals.removeSeries(each);
     series.connections = null;
   }
+}
+
+function connectionsOf({ connections }: TreeHandle): readonly Series[] {
+  return connections === null
+    ? []
+    : [...connections.values()].flatMap((ofDirection) => [...ofDirection.values()]);
 }

@@ -1,5 +1,6 @@
 // From what a process does on the network to a verdict that is carried out and reported.
 
+import { type LastingFacts, unknownLastingFacts } from "../forest/lasting-facts.ts";
 import type { Process } from "../forest/process.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import type { Decision } from "../policy/policy.ts";
@@ -12,7 +13,14 @@ import { records } from "../report/records.ts";
 import type { RepeatedVerdicts } from "../report/repeated-verdicts.ts";
 import type { Direction, TreeTotals } from "../report/tree-totals.ts";
 import { TreeHandle } from "../report/tree-totals.ts";
-import type { CloseEvent, ListenEvent, NetworkEvent, NetworkKind } from "../sensor/event.ts";
+import {
+  type CloseEvent,
+  type ListenEvent,
+  type NetworkEvent,
+  type NetworkKind,
+  type ProcessFacts,
+  unknownFacts,
+} from "../sensor/event.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import { allowed, type CarriedOut, reportedOnly } from "./carried-out.ts";
 import type { KnowableExec } from "./known-trees.ts";
@@ -92,6 +100,11 @@ const directions: Readonly<Record<NetworkKind, Direction>> = {
 export class NetworkHandler {
   private readonly inputs: NetworkInputs;
   private readonly sockets = new OpenSockets();
+  /** Of the last event: most often the next one is of the same process. Invalidated by: nothing, all of it is compared. */
+  private last: { readonly lasting: LastingFacts; readonly facts: ProcessFacts } = {
+    lasting: unknownLastingFacts,
+    facts: unknownFacts,
+  };
 
   constructor(inputs: NetworkInputs) {
     this.inputs = inputs;
@@ -100,7 +113,7 @@ export class NetworkHandler {
   onNetwork(activity: NetworkActivity): void {
     const { inputs } = this;
     const { process, tree, event } = activity;
-    const facts = factsOf(process, event.uid);
+    const facts = this.factsAt(process, event.uid);
     const knowledge = inputs.knowledgeOf({ process, facts, tree, time: event.time });
     const peerKnown =
       event.kind === "listen" ? undefined : inputs.knowPeer?.({ process, facts, tree }, event);
@@ -144,6 +157,14 @@ export class NetworkHandler {
     this.emit(network.kind, opener.uid, hasVerdict, () =>
       records.close(event, opened, event.time + this.inputs.wallOffset(), this.inputs.stamp),
     );
+  }
+
+  private factsAt(process: Process, uid: number | undefined): ProcessFacts {
+    const { lasting, facts } = this.last;
+    const isSame = lasting === process.facts && facts.startTicks === process.startTicks;
+    if (isSame && facts.uid === (uid ?? process.lineage.uid)) return facts;
+    this.last = { lasting: process.facts, facts: factsOf(process, uid) };
+    return this.last.facts;
   }
 
   private carryOut(

@@ -30,11 +30,11 @@ export class NetworkDecoder {
   }
 
   connect(bytes: Uint8Array, words: Uint32Array, start: number): ConnectEvent {
-    return { kind: "connect", ...this.peerEvent(bytes, words, start) };
+    return this.peerEvent("connect", bytes, words, start);
   }
 
   send(bytes: Uint8Array, words: Uint32Array, start: number): SendEvent {
-    const event: SendEvent = { kind: "send", ...this.peerEvent(bytes, words, start) };
+    const event: SendEvent = this.peerEvent("send", bytes, words, start);
     this.sessions?.begin(event, bytes, start);
     return event;
   }
@@ -80,11 +80,17 @@ export class NetworkDecoder {
     });
   }
 
-  private peerEvent(bytes: Uint8Array, words: Uint32Array, start: number) {
+  private peerEvent<K extends "connect" | "send">(
+    kind: K,
+    bytes: Uint8Array,
+    words: Uint32Array,
+    start: number,
+  ) {
     const family = familyOf(bytes, start);
     const ports = word(words, start, socketLayout.peerPort);
     const localPort = ports >>> 16;
     return {
+      kind,
       source,
       time: long(words, start, commonLayout.time),
       pid: word(words, start, commonLayout.pid),
