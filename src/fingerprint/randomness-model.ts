@@ -1,13 +1,18 @@
 // The character model behind the score of a name: a logistic regression over its features, trained by
 // build/randomness-train.ts to distinguish names that people chose from random strings.
 import { FEATURES, featuresOf, STEPS, WEIGHTS } from "./randomness-features.ts";
-import trained from "./randomness-weights.json" with { type: "json" };
+import file from "./randomness-weights.json" with { type: "text" };
 
-const weights = new Int8Array(WEIGHTS);
-const stored = Bun.inflateSync(Buffer.from(trained.weights, "base64"));
-for (let index = 0; index < Math.min(WEIGHTS, stored.length); index++) weights[index] = stored[index] ?? 0;
+const weights = trainedWeights();
 
 const features = new Int32Array(FEATURES);
+
+/** The text of the file stays in the executable, and what is made of it on the way is garbage: 300 kB of each process. */
+function trainedWeights(): Int8Array {
+  const { weights: encoded }: typeof file = JSON.parse(String(file));
+  const stored = Bun.inflateSync(Buffer.from(encoded, "base64"));
+  return Int8Array.from({ length: WEIGHTS }, (_, index) => stored[index] ?? 0);
+}
 
 /** Log odds (natural logarithm) that `name` is random rather than chosen, for the mixture the model was trained on. */
 export function logOdds(name: string): number {

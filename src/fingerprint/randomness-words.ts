@@ -1,5 +1,5 @@
 // English and technical words (listed by build/randomness-words.ts): a name composed of them is not random.
-import listed from "./randomness-words.json" with { type: "json" };
+import file from "./randomness-words.json" with { type: "text" };
 
 const MIN_WORD_LENGTH = 4;
 const MAX_WORD_LENGTH = 20;
@@ -22,8 +22,14 @@ let table: WordTable | undefined;
 
 /** Built when the first name looks random: most processes never see such a name. */
 function wordTable(): WordTable {
-  table ??= tableOf(hashesOf(Bun.inflateSync(Buffer.from(listed.words, "base64"))));
+  table ??= tableOf(hashesOf(Bun.inflateSync(Buffer.from(encodedWords(), "base64"))));
   return table;
+}
+
+/** The text of the file stays in the executable. As a parsed module its words would take 200 kB of every process. */
+function encodedWords(): string {
+  const { words }: typeof file = JSON.parse(String(file));
+  return words;
 }
 
 /** `text`: words, one a line. */

@@ -1,7 +1,6 @@
 // Reads the journal while the reporter writes it.
 import { constants, Database } from "bun:sqlite";
 import { existsSync } from "node:fs";
-import { pathToFileURL } from "node:url";
 import { printable } from "../linux/text.ts";
 import { type EventRecord, isTexts, parseRecord, type RecordValue } from "../report/event-record.ts";
 import { type EventFilter, isWanted, sqlOf } from "./event-filter.ts";
@@ -141,7 +140,7 @@ function openReadOnly(path: string): Database {
     return opened(path, constants.SQLITE_OPEN_READONLY);
   } catch (error) {
     if (existsSync(`${path}-wal`)) throw error;
-    const uri = `${pathToFileURL(path).href}?immutable=1`;
+    const uri = `${Bun.pathToFileURL(path).href}?immutable=1`;
     return opened(uri, constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI);
   }
 }
