@@ -49,8 +49,10 @@ const MAX_PATH = 1024;
 const TOLERANCE = 2;
 /** After an answer that is not final, the next exec after 5 s (in ns) asks again. */
 const RETRY_NS = 5e9;
-/** A file at which two examiners have ended is not asked for again. */
+/** A file at which two examiners have ended is not asked for again for a minute: it may be the cause. */
 const MAX_ASKS = 2;
+/** Then, in ns, the next exec asks again: another file may have been the cause, of a user who wants this one to stay unknown. */
+const GIVEN_UP_NS = 60e9;
 /** The largest base system accepted, in programs; no distribution has one as large. */
 const MAX_BASE = 20_000;
 /**
@@ -96,6 +98,7 @@ export class ExaminerClient {
   readonly listed: PathQuestions;
   private readonly generation: number;
   private readonly listener: ExaminerListener;
+  private readonly now: () => number;
   /** Invalidated by: another ctime of the file, and another state of the package database (`invalidateAll`). */
   private readonly files = new Map<string, Entry>();
   /** By path: the entry of `files` that was made last, which most execs need, without a key. Invalidated as `files`. */
@@ -108,9 +111,13 @@ export class ExaminerClient {
   /** The examiner has exited because it was idle, with no question unanswered. */
   private asleep = false;
 
-  /** `fd`: the warden's end of the socket pair. `generation`: when the warden started, in milliseconds since boot. */
-  constructor(fd: number, generation: number, listener: ExaminerListener) {
+  /**
+   * `fd`: the warden's end of the socket pair. `generation`: when the warden started, in milliseconds since boot. `now`: ns,
+   * CLOCK_MONOTONIC.
+   */
+  constructor(fd: number, generation: number, listener: ExaminerListener, now = monotonicNow) {
     this.descriptor = fd;
+    this.now = now;
     this.generation = generation;
     this.listener = listener;
     this.containers = new Containers(
@@ -173,7 +180,7 @@ export class ExaminerClient {
       const asked = isSame ? entry : newEntry(executable, device, inode, changed, true);
       asked.digest = true;
       this.ask(asked);
-    } else if (monotonicNow() - entry.askedAt >= RETRY_NS && (!isSame || entry.examined !== undefined)) {
+    } else if (mayAskAgain(entry, isSame, this.now())) {
       const asked = isSame ? entry : newEntry(executable, device, inode, changed, entry.digest);
       this.ask(asked);
     }
@@ -285,7 +292,7 @@ export class ExaminerClient {
         this.waiting.push(entry);
       return false;
     }
-    entry.askedAt = monotonicNow();
+    entry.askedAt = this.now();
     entry.asks += 1;
     this.remember(entry);
     return true;
@@ -385,6 +392,13 @@ function keyOf(path: string, device: number, inode: number): string {
 /** True if both agree on the package that owns the file, and on whether the file was modified. */
 function isSameOwner(a: ExaminedFile, b: ExaminedFile): boolean {
   return a.package === b.package && a.unpackaged === b.unpackaged && a.modified === b.modified;
+}
+
+/** `isSame`: the file has not changed since it was asked for. What was asked for and not given up is waited for. */
+function mayAskAgain({ askedAt, examined, asks }: Entry, isSame: boolean, now: number): boolean {
+  const since = now - askedAt;
+  const isGivenUp = asks >= MAX_ASKS && since >= GIVEN_UP_NS;
+  return since >= RETRY_NS && (!isSame || examined !== undefined || isGivenUp);
 }
 
 /** True if a part of the question has not been answered. */

@@ -5,6 +5,7 @@ import { parseSocketLine } from "../linux/proc/socket-table.ts";
 import { decodeText, unambiguous } from "../linux/text.ts";
 import { formatAddress } from "../vocabulary/ip-address.ts";
 import { copyContent, examineContent } from "./examine.ts";
+import type { MemoryReads } from "./memory-reads.ts";
 import { type EvidenceFacts, type EvidenceFile, evidenceLimits } from "./protocol.ts";
 
 /** Bytes of a file of /proc that are read: the maps of thousands of files, the sockets of a large host. */
@@ -30,19 +31,27 @@ const tcpStates: readonly string[] = [
 
 /**
  * Reads the evidence behind `files`, whose descriptors the caller closes. `sockets`: inodes of the sockets that the process
- * has. `copyBytes`: the largest executable that is copied to the file `copy`. What cannot be read is absent. May block as long as the file system of the executable does.
+ * has. `copyBytes`: the largest executable that is copied to the file `copy`. What cannot be read is absent, and so is what lies in the memory of a process that keeps its
+ * readers waiting. May block as long as the file system of the executable does.
  */
 export function readEvidence(
   files: ReadonlyMap<EvidenceFile, number>,
   sockets: readonly number[],
+  memory: Pick<MemoryReads, "read">,
   copyBytes = 0,
 ): EvidenceFacts {
+  const textOf = (file: EvidenceFile): string | undefined => {
+    const fd = files.get(file);
+    const bytes = fd === undefined ? undefined : memory.read(fd, FILE_BYTES);
+    return bytes === undefined ? undefined : decodeText(bytes);
+  };
+  const environ = textOf("environ");
+  // If one of them hangs, so does the other.
+  const maps = environ === undefined && files.has("environ") ? undefined : textOf("maps");
   return {
     ...executableFacts(files.get("executable"), files.get("copy"), copyBytes),
-    ...present("environmentNames", files.get("environ"), (text) =>
-      bounded(namesOf(text), evidenceLimits.names),
-    ),
-    ...present("maps", files.get("maps"), (text) => bounded(mappedFiles(text), evidenceLimits.maps)),
+    ...(environ === undefined ? {} : { environmentNames: bounded(namesOf(environ), evidenceLimits.names) }),
+    ...(maps === undefined ? {} : { maps: bounded(mappedFiles(maps), evidenceLimits.maps) }),
     sockets: bounded(socketTexts(files, new Set(sockets)), evidenceLimits.sockets),
   };
 }
@@ -60,20 +69,6 @@ function executableFacts(
     ...(digest === undefined ? {} : { digest }),
     ...(state === undefined ? {} : { size: state.size }),
   };
-}
-
-function present<K extends "environmentNames" | "maps">(
-  name: K,
-  fd: number | undefined,
-  parse: (text: string) => readonly string[],
-): Partial<Record<K, readonly string[]>>;
-function present(
-  name: string,
-  fd: number | undefined,
-  parse: (text: string) => readonly string[],
-): Readonly<Record<string, readonly string[]>> {
-  const text = fd === undefined ? undefined : readAll(fd);
-  return text === undefined ? {} : { [name]: parse(text) };
 }
 
 /** The names of the variables in /proc/PID/environ; their values are often secrets. */

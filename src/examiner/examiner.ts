@@ -16,6 +16,7 @@ import { describeContainer } from "./container-description.ts";
 import type { PackageDatabase } from "./database.ts";
 import { readEvidence } from "./evidence.ts";
 import { type ExamineOptions, examine, examineContent } from "./examine.ts";
+import { MemoryReads } from "./memory-reads.ts";
 import { openPackages } from "./open.ts";
 import { OpenFiles } from "./open-files.ts";
 import { listPatterns } from "./path-listing.ts";
@@ -83,6 +84,7 @@ class Examiner {
   private readonly unread: ExaminerQuestion[] = [];
   private database: PackageDatabase | undefined;
   private readonly files: OpenFiles;
+  private readonly memory = new MemoryReads();
   private readonly watch: GrowthWatch;
   /** When to try to read the changed database again; ns, CLOCK_MONOTONIC. 0 if it has not changed. */
   private rereadAt = 0;
@@ -245,7 +247,7 @@ class Examiner {
     }
     let facts: EvidenceFacts = { sockets: [] };
     try {
-      facts = readEvidence(opened, sockets, copyBytes);
+      facts = readEvidence(opened, sockets, this.memory, copyBytes);
     } catch {
       // The executable cannot be read, so nothing is known about it.
     }

@@ -37,15 +37,22 @@ const namedContainer =
 const isContainer = /^(?:([a-z-]+)-)?[0-9a-f]{64}(?:\.scope)?$/;
 
 /**
- * The container id in a cgroup path; null if the process is in no container. Below `user@.service` users choose the
- * names themselves: by naming a cgroup `docker-ID.scope`, a user could cut the tree above it and pass for a container
- * in every rule. So processes there, including rootless containers, count as the host's.
+ * Where names begin that a service chooses itself: below `user@.service`, and below any other to whose user its control
+ * group was delegated (`Delegate=` with `User=`). systemd puts no unit below a service, and the runtimes no container of
+ * root's by default.
+ */
+const belowService = /\/user@|\.service\//;
+
+/**
+ * The container id in a cgroup path; null if the process is in no container. By naming a cgroup `docker-ID.scope`, whoever
+ * has one could cut the tree above it and pass for a container in every rule. So processes below a service, including
+ * rootless containers, count as the host's.
  */
 export const containerOf = cached((path) => {
   // The root cgroup and very short paths name no container; this avoids the regular expressions.
   if (path.length < 6 || path === "/") return null;
-  const manager = path.indexOf("/user@");
-  const cgroup = manager === -1 ? path : path.slice(0, manager);
+  const service = path.search(belowService);
+  const cgroup = service === -1 ? path : path.slice(0, service);
   const hex = hexContainer.exec(cgroup);
   if (hex !== null && !cgroup.includes(`/libpod-conmon-${hex[1] ?? ""}`)) return hex[1] ?? null;
   const named = namedContainer.exec(cgroup);
@@ -56,15 +63,15 @@ export const containerOf = cached((path) => {
 /**
  * The systemd unit in a cgroup path, normalised so that it is the same on every host and after every start: instances
  * lose their name (`postgresql@15-main.service` becomes `postgresql@.service`), sessions and transient units their
- * number (`session-3.scope` becomes `session.scope`, `run-u12.service` becomes `run.service`). Users choose the names
- * below `user@.service`, so everything there is `user@.service`; a container chooses the names inside it, so the
- * container's own scope counts (`docker.scope`). Null if there is no unit.
+ * number (`session-3.scope` becomes `session.scope`, `run-u12.service` becomes `run.service`). A service may choose the
+ * names below it, so the first one counts: everything of a user's manager is `user@.service`. A container chooses the names
+ * inside it, so the container's own scope counts (`docker.scope`). Null if there is no unit.
  */
 export const unitOf = cached((cgroup) => {
   let unit: string | null = null;
   for (const part of cgroup.split("/")) {
     if (part.endsWith(".service") || part.endsWith(".scope")) unit = part;
-    if (part.startsWith("user@") && part.endsWith(".service")) break;
+    if (part.endsWith(".service")) break;
     if (isContainer.test(part)) break;
   }
   return unit === null ? null : foldUnit(unit);

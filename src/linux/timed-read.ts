@@ -70,14 +70,14 @@ export class TimedRead {
   }
 
   /**
-   * Begins to read up to `limit` bytes from the start of `fd`, which is closed when the read has ended. Must not be called
+   * Begins to read up to `limit` bytes of `fd` from `offset` on; `fd` is closed when the read has ended. Must not be called
    * while another read has not ended. The thread that reads has the scheduling of this one: if it had to wait for other
    * programs, so would the caller. Returns 0 or -errno.
    */
-  begin(fd: number, limit = this.data.length): number {
+  begin(fd: number, limit = this.data.length, offset = 0): number {
     this.view.setInt32(aiocb.fd, fd, true);
     this.view.setBigUint64(aiocb.length, BigInt(Math.min(limit, this.data.length)), true);
-    this.view.setBigInt64(aiocb.offset, 0n, true);
+    this.view.setBigInt64(aiocb.offset, BigInt(offset), true);
     if (this.start() !== 0) {
       const failure = -errno();
       closeDescriptor(fd);

@@ -16,6 +16,12 @@ export function judgedKindOf({ execed, linkGuessed, ancestry, lineage, facts }: 
   return { lineage, key: `${execed}${linkGuessed}${isOwnNode}${above}\u0000${facts.cgroup ?? ""}` };
 }
 
+/**
+ * Kinds of one lineage that are remembered: a service has a few control groups. Whoever makes control groups of his own, as
+ * every user can below his service manager, could have ever more of them remembered; those are judged again.
+ */
+const KINDS_OF_LINEAGE = 64;
+
 export class JudgedKinds {
   /** Invalidated by: `forget`, for each epoch, and when files were identified. */
   private sets = new WeakMap<Lineage, Map<string, JudgedSets>>();
@@ -26,8 +32,12 @@ export class JudgedKinds {
 
   set({ lineage, key }: ProcessKind, sets: JudgedSets): void {
     const ofLineage = this.sets.get(lineage);
-    if (ofLineage === undefined) this.sets.set(lineage, new Map([[key, sets]]));
-    else ofLineage.set(key, sets);
+    if (ofLineage === undefined) {
+      this.sets.set(lineage, new Map([[key, sets]]));
+      return;
+    }
+    if (ofLineage.size >= KINDS_OF_LINEAGE) ofLineage.clear();
+    ofLineage.set(key, sets);
   }
 
   /** Has each kind judged again. Invalidated by: this. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { ExaminerClient } from "../../src/examiner/client.ts";
+import { ExaminerClient, type ExaminerListener } from "../../src/examiner/client.ts";
 import {
   decodeExaminerRequest,
   type ExaminerMessage,
@@ -26,6 +26,8 @@ class Rig implements Disposable {
   readonly changes: string[] = [];
   readonly contents: (string | undefined)[] = [];
   readonly files: string[] = [];
+  /** ns, CLOCK_MONOTONIC */
+  now = 100e9;
   private ends = socketPair(1 << 16);
   private readonly buffer = new Uint8Array(1 << 16);
 
@@ -39,14 +41,15 @@ class Rig implements Disposable {
   }
 
   private wardenOf(generation: number): ExaminerClient {
-    return new ExaminerClient(this.ends[0], generation, {
+    const listener: ExaminerListener = {
       base: (base) => this.bases.push(base),
       examined: (path, examined) => this.heard.push([path, examined]),
       changed: (what) => this.changes.push(what),
       content: (_, content) => this.contents.push(content?.digest),
       opened: (_, files) => this.files.push(...files.map(({ path }) => path)),
       listed: (patterns) => this.files.push(...patterns.flatMap(({ paths }) => paths ?? [])),
-    });
+    };
+    return new ExaminerClient(this.ends[0], generation, listener, () => this.now);
   }
 
   asked(): ExaminerRequest[] {
@@ -211,6 +214,22 @@ describe("a restarted examiner", () => {
     rig.asked();
     rig.says({ type: "ready" });
     expect(rig.asked()).toEqual([{ type: "begin", generation: 7 }, question]);
+    rig.says({ type: "ready" });
+    expect(rig.asked()).toEqual([{ type: "begin", generation: 7 }]);
+  });
+
+  test("is asked again a minute later about a file at which two have ended: another one may have been the cause", () => {
+    using rig = new Rig();
+    rig.examination.lookup(facts("/usr/bin/x"), WALL);
+    rig.says({ type: "ready" }, { type: "ready" });
+    rig.asked();
+    rig.now += 59e9;
+    rig.examination.lookup(facts("/usr/bin/x"), WALL);
+    expect(rig.asked()).toEqual([]);
+    rig.now += 1e9;
+    rig.examination.lookup(facts("/usr/bin/x"), WALL);
+    rig.examination.lookup(facts("/usr/bin/x"), WALL);
+    expect(rig.asked()).toEqual([question]);
     rig.says({ type: "ready" });
     expect(rig.asked()).toEqual([{ type: "begin", generation: 7 }]);
   });

@@ -1,11 +1,21 @@
 // What is read of a process before it is killed. The lines of maps were taken on Linux 6.18.
 import { afterAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { mappedFiles, namesOf, readEvidence } from "../../src/examiner/evidence.ts";
+import { MemoryReads } from "../../src/examiner/memory-reads.ts";
 import {
   decodeExaminerMessage,
   type EvidenceFile,
@@ -13,6 +23,7 @@ import {
   encodeExaminerMessage,
 } from "../../src/examiner/protocol.ts";
 import { createSealedFile } from "../../src/linux/memfd.ts";
+import { emptyPipe } from "../linux/empty-pipe.ts";
 
 test("of an environment only the names are read, each once, and never a value", () => {
   expect(namesOf("PATH=/bin\0TOKEN=secret=x\0=odd\0noequals\0PATH=/sbin\0")).toEqual(["PATH", "TOKEN"]);
@@ -36,17 +47,53 @@ test("of the maps each file is named once, code is marked, and code in no file i
 });
 
 test("what cannot be read is absent, and what was read of this process fits into a packet", () => {
-  expect(readEvidence(new Map(), [4711])).toEqual({ sockets: [] });
+  expect(readEvidence(new Map(), [4711], new MemoryReads())).toEqual({ sockets: [] });
   const files = new Map<EvidenceFile, number>();
   for (const name of ["environ", "maps"] as const) files.set(name, openSync(`/proc/self/${name}`, "r"));
   try {
-    const facts = readEvidence(files, []);
+    const facts = readEvidence(files, [], new MemoryReads());
     expect(facts.maps?.some((path) => path.startsWith("x /"))).toBe(true);
     const packet = encodeExaminerMessage({ type: "evidence", id: 1, ...facts });
     expect(packet.length).toBeLessThan(EXAMINE_PACKET);
     expect(decodeExaminerMessage(packet)).toEqual({ type: "evidence", id: 1, ...facts });
   } finally {
     for (const fd of files.values()) closeSync(fd);
+  }
+});
+
+test("a process that keeps whoever reads its memory waiting delays its evidence only, and hides nothing else", () => {
+  const pipe = emptyPipe();
+  const memory = new MemoryReads(20e6);
+  const [digest, others] = [openSync("/bin/sh", 0o10000000), openSync("/proc/self/environ", "r")];
+  try {
+    const begin = performance.now();
+    const hostile = new Map<EvidenceFile, number>([
+      ["executable", digest],
+      ["environ", pipe.reader],
+      ["maps", pipe.reader],
+    ]);
+    const facts = readEvidence(hostile, [], memory);
+    expect(performance.now() - begin).toBeLessThan(2_000);
+    expect(facts.digest).toStartWith("sha256:");
+    expect(Object.keys(facts)).not.toContain("maps");
+    expect(Object.keys(facts)).not.toContain("environmentNames");
+    expect(readEvidence(new Map([["environ", others]]), [], memory).environmentNames).toContain("PATH");
+  } finally {
+    for (const fd of [digest, others, pipe.writer, pipe.reader]) closeSync(fd);
+  }
+});
+
+test("however many of them there are, only so many threads wait for them", () => {
+  const pipe = emptyPipe();
+  const memory = new MemoryReads(1e6);
+  try {
+    for (let i = 0; i < 30; i += 1) expect(memory.read(pipe.reader, 16)).toBeUndefined();
+    expect(readdirSync("/proc/self/fd").length).toBeLessThan(200);
+    const begin = performance.now();
+    expect(memory.read(pipe.reader, 16)).toBeUndefined();
+    expect(performance.now() - begin).toBeLessThan(1);
+  } finally {
+    for (const fd of [pipe.writer, pipe.reader]) closeSync(fd);
   }
 });
 
@@ -70,7 +117,7 @@ describe("a copy of the executable", () => {
         ["executable", executable],
         ["copy", target],
       ]);
-      return { facts: readEvidence(files, [], limit), copy: readFileSync(copy) };
+      return { facts: readEvidence(files, [], new MemoryReads(), limit), copy: readFileSync(copy) };
     } finally {
       closeSync(executable);
       closeSync(target);
@@ -93,7 +140,7 @@ describe("a copy of the executable", () => {
         ["executable", executable],
         ["copy", target],
       ]);
-      expect(readEvidence(files, [], 1_000)).toMatchObject({ isCopied: true, size: 4 });
+      expect(readEvidence(files, [], new MemoryReads(), 1_000)).toMatchObject({ isCopied: true, size: 4 });
       expect(readFileSync(copy, "utf8")).toBe("text");
     } finally {
       for (const fd of [memory, executable, target]) closeSync(fd);

@@ -18,6 +18,9 @@ test.each([
   [`/user.slice/user-1000.slice/user@1000.service/app.slice/docker-${id}.scope`, null],
   [`/user.slice/user-1000.slice/user@1000.service/user.slice/lxc.payload.web`, null],
   [`/system.slice/docker-${id}.scope/user.slice/user-0.slice/user@0.service/init.scope`, id],
+  [`/system.slice/runner.service/docker-${id}.scope`, null],
+  [`/system.slice/runner.service/job/${id}`, null],
+  ["/system.slice/runner.service/lxc.payload.web", null],
 ])("the container of %s is %s", (path, container) => {
   expect(containerOf(path)).toBe(container);
 });
@@ -33,6 +36,9 @@ test.each([
   ["/user.slice/user-1000.slice/user@1000.service/init.scope", "user@.service"],
   ["/user.slice/user-1000.slice/user@1000.service/app.slice/nginx.service", "user@.service"],
   ["/system.slice/run-r3b1c9f0aa7d24.service", "run.service"],
+  ["/system.slice/runner.service/nginx.service", "runner.service"],
+  ["/system.slice/runner.service/session-3.scope", "runner.service"],
+  [`/system.slice/runner.service/docker-${id}.scope`, "runner.service"],
 ])("the unit of %s is %s", (path, unit) => {
   expect(unitOf(path)).toBe(unit);
 });
