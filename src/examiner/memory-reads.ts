@@ -1,5 +1,5 @@
 // Reads the files in /proc whose content lies in the memory of a process, such as `environ` and `maps`. The kernel takes the
-// lock on that memory for it, which a user can hold on processes of his own for ever (see `ArgumentReads`). So each file has
+// lock on that memory for it, which a user can hold on processes of his own for ever (see `LimitedReads`). So each file has
 // a time limit: otherwise nobody's question would be answered until the examiner is replaced.
 import { monotonicNow } from "../linux/clock.ts";
 import { copyHigh } from "../linux/spawn.ts";

@@ -125,6 +125,7 @@ export function supervise(options: SuperviseOptions): number {
     ...(serviceManager === undefined ? {} : { serviceManager }),
     runId: options.runId,
     sensorFallback: options.sensorFallback,
+    ...(taken.reporter === null ? {} : { reporterUid: taken.reporter.uid }),
     deadManMs: options.deadManMs ?? DEAD_MAN_MS,
     descriptors,
   };

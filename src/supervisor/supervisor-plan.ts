@@ -59,6 +59,8 @@ const SupervisorPlan = v.object({
   /** A warden that keeps crashing is started without eBPF; false if the user has chosen the sensor. */
   sensorFallback: v.boolean(),
   deadManMs: id,
+  /** The reporter's user; absent if that is the supervisor's own. */
+  reporterUid: v.exactOptional(id),
   descriptors: Numbers,
   /** Absent if the run was not started by a service manager. */
   serviceManager: v.exactOptional(ServiceManager),

@@ -608,8 +608,8 @@ export class Supervisor implements Disposable {
   }
 
   private adopt(slot: ChildSlot, controlSocket: number): void {
-    for (const pid of holdersOf(controlSocket))
-      if (!slot.isRunning) slot.adopt(pid, () => holds(pid, controlSocket));
+    for (const pid of holdersOf(controlSocket, this.users))
+      if (!slot.isRunning) slot.adopt(pid, () => holds(pid, controlSocket, this.users));
   }
 
   /** Kills children that were not adopted: the previous supervisor was starting them when it died. */
@@ -617,10 +617,17 @@ export class Supervisor implements Disposable {
     this.orphanCheckAt = undefined;
     const own = new Set(this.slots.map(({ pid }) => pid));
     for (const [slot, socket] of this.orphanEnds) {
-      for (const pid of holdersOf(socket)) if (!own.has(pid)) killOrphan(slot.role, pid, socket);
+      for (const pid of holdersOf(socket, this.users))
+        if (!own.has(pid)) killOrphan(slot.role, pid, socket, this.users);
       closeDescriptor(socket);
     }
     this.orphanEnds = [];
+  }
+
+  /** The real users of children. The reporter's is this process's own until it has changed it. */
+  private get users(): ReadonlySet<number> {
+    const { reporterUid } = this.plan;
+    return new Set([process.getuid?.() ?? 0, ...(reporterUid === undefined ? [] : [reporterUid])]);
   }
 
   /** The child slots whose processes survive a supervisor, each with the child's end of its control pair. */
@@ -715,9 +722,9 @@ function createStandbyPlan(plan: SupervisorPlan): number {
   return copy;
 }
 
-function killOrphan(role: ChildRole, pid: number, controlSocket: number): void {
+function killOrphan(role: ChildRole, pid: number, controlSocket: number, users: ReadonlySet<number>): void {
   using handle = pidfdOpen(pid);
-  if (handle === null || !holds(pid, controlSocket)) return;
+  if (handle === null || !holds(pid, controlSocket, users)) return;
   log(`ending a second ${role} (pid ${pid})`);
   handle.signal(constants.signals.SIGKILL);
 }

@@ -96,7 +96,7 @@ const table = {
     about: "change",
     warns: true,
     meaning:
-      "a process kept its arguments from being read, as its user can who holds the lock on its memory; once a minute",
+      "a process kept its arguments, or what it runs, from being read, as its user can by a lock that he holds; once a minute",
   },
   "warden.started": { about: "change", meaning: "the warden watches" },
   "warden.stopped": { about: "change", meaning: "the warden ends in order" },

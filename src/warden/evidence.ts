@@ -39,6 +39,8 @@ export interface EvidenceInputs {
   readonly bytesPerDay: number;
   /** Start ticks of the process that has a pid now; undefined if there is none. */
   readonly startTicks: (pid: number) => number | undefined;
+  /** As `FactsReader` has it. */
+  readonly mayFollowLinks: (pid: number) => boolean;
   readonly killer: () => Pick<ProcessKiller, "killStopped">;
   readonly stopped: Pick<StoppedTrees, typeof Symbol.iterator>;
   /** Asks the examiner; false if it cannot be asked now. */
@@ -103,10 +105,11 @@ export class Evidence implements EvidenceTaker {
   /** Begins to take evidence of a process that stands still, whose tree dies after that. */
   take(process: Process, tree: StoppedTree): void {
     const { timeLimitNs, ask, bootTimeMs, now, startTicks, copies } = this.inputs;
-    const { openFiles, sockets } = linksOf(process.pid);
-    const files = this.open(process.pid);
+    const isReadable = this.inputs.mayFollowLinks(process.pid);
+    const { openFiles, sockets } = isReadable ? linksOf(process.pid) : { openFiles: [], sockets: [] };
+    const files = isReadable ? this.open(process.pid) : new Map<EvidenceFile, number>();
     // Its user may have killed it meanwhile, and another process have its pid.
-    const isStillIt = startTicks(process.pid) === process.startTicks;
+    const isStillIt = isReadable && startTicks(process.pid) === process.startTicks;
     const created = creationTime(process, bootTimeMs);
     const fields = {
       "process.pid": process.pid,

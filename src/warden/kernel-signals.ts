@@ -29,7 +29,8 @@ export function kernelSignals(
   const hasId = (args: readonly string[]): boolean => args.some((arg) => arg.includes(runId));
   const factsOfOwn = (pid: number): ProcessFacts | undefined => {
     // This runs before each kill. For nearly every process one system call is enough.
-    if (!runs(pid, self)) return undefined;
+    // Treewarden's own never stay within execve(2).
+    if (!reader.mayFollowLinks(pid) || !runs(pid, self)) return undefined;
     const facts = reader.read(pid);
     if (facts.inode !== self.inode || facts.device !== self.device) return undefined;
     // On a host without CPU to spare, arguments are not always read in time. Sparing a process is the safer error.

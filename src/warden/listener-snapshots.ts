@@ -14,6 +14,8 @@ export interface ListenerSnapshotsInputs {
   readonly watched: () => NetworkWatch | undefined;
   /** A duration of the configuration in force, or `off`. */
   readonly interval: () => string;
+  /** As `FactsReader` has it. */
+  readonly mayFollowLinks: (pid: number) => boolean;
   readonly emit: (event: ListenEvent) => void;
   /** A snapshot left out sockets, because there were too many. */
   readonly onTruncated: () => void;
@@ -66,8 +68,9 @@ export class ListenerSnapshots {
   private *taking(): Steps<void> {
     const { watch } = this;
     if (watch === undefined || watchedListeners(watch) === undefined) return;
-    const { source, emit, onTruncated } = this.inputs;
-    const { events, isTruncated } = yield* listenerScan({ source: source(), filters: watch.filters });
+    const { source, emit, onTruncated, mayFollowLinks } = this.inputs;
+    const scan = listenerScan({ source: source(), filters: watch.filters, mayFollowLinks });
+    const { events, isTruncated } = yield* scan;
     for (const event of events) {
       emit(event);
       yield;

@@ -46,6 +46,8 @@ export interface SeenState {
 
 export interface RunnableContentsInputs {
   readonly questions: Pick<ExaminerClient["contents"], "ask">;
+  /** As `FactsReader` has it. Absent: always. */
+  readonly mayFollowLinks?: (pid: number) => boolean;
   readonly openExecutable?: (pid: number) => OpenedFile | undefined;
   readonly openInRootOf?: (pid: number, path: Uint8Array) => OpenedFile | undefined;
   /** A process that sees the host's files and does not end: by default this one. */
@@ -153,6 +155,7 @@ export class RunnableContents {
 
   private open(record: PathRecord, running: RunningFile, isExecutable: boolean): OpenedFile | undefined {
     const { pid, facts } = running;
+    if (this.inputs.mayFollowLinks?.(pid) === false) return undefined;
     if (!isExecutable) return this.openInRootOf(pid, record.name);
     const file = (this.inputs.openExecutable ?? openExecutable)(pid);
     if (file === undefined || file.state.inode === facts.inode) return file;

@@ -1,5 +1,5 @@
-// Records that the arguments of processes cannot be read because a user keeps others from reading them: what an attack
-// looks like, and why rules on arguments are undecided. At most once a minute, whoever does it and however often.
+// Records that the arguments of processes, or what they run, cannot be read because a user keeps others from reading them:
+// what an attack looks like, and why rules on them are undecided. At most once a minute, whoever does it and however often.
 import type { EventRecord } from "../report/event-record.ts";
 
 const INTERVAL_NS = 60e9;
@@ -18,7 +18,7 @@ export class UnreadableProcesses {
     this.inputs = inputs;
   }
 
-  /** The arguments of process `pid` could not be read. */
+  /** The arguments of process `pid`, or what it runs, could not be read. */
   add(pid: number, realUid: number | undefined): void {
     const now = this.inputs.now();
     if (now < this.recordAt) return;

@@ -339,7 +339,11 @@ export function buildWardenParts(
     now,
     look: (facts) => examiner.lookup(facts, realtimeNow() / 1e6, true),
   });
-  const contents = new RunnableContents({ questions: examiner.contents, now: monotonicNow });
+  const contents = new RunnableContents({
+    questions: examiner.contents,
+    now: monotonicNow,
+    mayFollowLinks: (pid) => reader.mayFollowLinks(pid),
+  });
   const changes = new ChangedRunnables(
     {
       contents,
@@ -556,6 +560,7 @@ export function buildWardenParts(
     refused: totals.counter("evidenceRefused", {}),
     now: monotonicNow,
     startTicks: (pid) => reader.startTicks(pid),
+    mayFollowLinks: (pid) => reader.mayFollowLinks(pid),
     idsAfter: generation * IDS_PER_GENERATION,
   });
   const budget = new KillBudget(config.kill.max_per_minute);

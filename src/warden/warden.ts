@@ -121,12 +121,13 @@ class Warden {
   constructor(options: WardenOptions, parts: WardenParts) {
     this.options = options;
     this.parts = parts;
-    const { work, source } = parts;
+    const { work, source, reader } = parts;
     this.listeners = new ListenerSnapshots({
       work,
       source: () => source.name,
       watched: () => source.watchedNetwork.current,
       interval: () => source.watchedNetwork.settings.listen.snapshot_interval,
+      mayFollowLinks: (pid) => reader.mayFollowLinks(pid),
       emit: (event) => this.handleEvent(event),
       onTruncated: () => parts.recordChange("sensor.listeners_truncated", { "sensor.source": source.name }),
     });

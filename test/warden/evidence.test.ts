@@ -30,6 +30,7 @@ function scene({ bytesPerDay = 1_000_000, answers = true, pid = PID, copies }: S
   const evidence = new Evidence({
     timeLimitNs: 2e9,
     bytesPerDay,
+    mayFollowLinks: () => true,
     killer: () => ({
       killStopped: (tree) => {
         killed.push(tree);

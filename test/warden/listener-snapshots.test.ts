@@ -24,6 +24,7 @@ beforeEach(() => {
     source: () => "ebpf",
     watched: () => watched,
     interval: () => interval,
+    mayFollowLinks: () => true,
     emit: () => undefined,
     onTruncated: () => undefined,
   });

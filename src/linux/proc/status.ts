@@ -26,6 +26,23 @@ export function parseStatus(bytes: Uint8Array, length: number): ProcStatus | Par
   return { realUid, uid, gid, threads, namespacePids: numbers(lines, "NStgid:\t") };
 }
 
+/** fs/proc/array.c: waits, and no signal but perhaps SIGKILL ends that. */
+const UNINTERRUPTIBLE = "\nState:\tD";
+/** fs/proc/task_mmu.c, `task_mem`: the memory has no program yet. A process without memory has no such line. */
+const NO_PROGRAM = "\nVmExe:\t       0 kB\n";
+
+/**
+ * Whether the process with the status `bytes[0, length)` may be within execve(2), between the exchange of its memory and its
+ * end. The kernel holds a lock then (exec_update_lock, fs/exec.c), for which whoever reads `stat` or `io`, opens `environ` or
+ * `maps`, compares descriptors by kcmp(2), or (Linux 6.18) follows a link in the process's folder, waits. Its user can have it
+ * held for ever: the kernel closes descriptors meanwhile, and a FUSE file of his never answers, when the memory is new, or it
+ * waits, and cannot be interrupted, for the lock on the old memory, which he holds. `status` itself takes neither lock.
+ */
+export function mayBeInExec(bytes: Uint8Array, length: number): boolean {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, length);
+  return text.includes(NO_PROGRAM, 0, "latin1") || text.includes(UNINTERRUPTIBLE, 0, "latin1");
+}
+
 function numbers(lines: readonly string[], prefix: string): number[] {
   const line = lines.find((candidate) => candidate.startsWith(prefix));
   if (line === undefined) return [];

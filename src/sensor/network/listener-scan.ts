@@ -25,6 +25,8 @@ import { isFiltered, type NetworkFilters } from "./filters.ts";
 export interface ListenerScanInputs {
   readonly source: ListenEvent["source"];
   readonly filters: NetworkFilters;
+  /** As `FactsReader` has it: a process that keeps others waiting is left out. */
+  readonly mayFollowLinks: (pid: number) => boolean;
 }
 
 export interface FoundListeners {
@@ -66,7 +68,7 @@ export function* listenerScan(inputs: ListenerScanInputs): Steps<FoundListeners>
   const listeners = new Map<number, Listener>();
   const namespaces = new Set<string>();
   for (const pid of pids) {
-    const namespace = networkNamespace(pid);
+    const namespace = inputs.mayFollowLinks(pid) ? networkNamespace(pid) : undefined;
     if (namespace !== undefined && !namespaces.has(namespace) && isWatched(namespace, inputs.filters)) {
       namespaces.add(namespace);
       yield* readTables(pid, listeners);
@@ -74,7 +76,8 @@ export function* listenerScan(inputs: ListenerScanInputs): Steps<FoundListeners>
     yield;
   }
   using folder = new ProcessFolder(STATUS_BYTES);
-  for (const pid of listeners.size === 0 ? [] : pids) yield* findHeld(pid, listeners, folder);
+  for (const pid of listeners.size === 0 ? [] : pids)
+    if (inputs.mayFollowLinks(pid)) yield* findHeld(pid, listeners, folder);
   const events = [...listeners.values()].flatMap((each) => listenEvent(each, inputs.source));
   return {
     events: events.filter((event) => !isFiltered(inputs.filters, event)),

@@ -7,8 +7,10 @@
 // as long as an execve(2) takes; by then the program may also have written over its environment, so that what stands there
 // would excuse the very program that a rule on it is about.
 //
-// Of what is read, only `cmdline` waits for a lock that a process's user can hold for ever, see ArgumentReads. (So do
-// `environ`, `maps`, `smaps`, `numa_maps`, `map_files` and `mem`.)
+// Of the files that are read, only `cmdline` waits for a lock that a process's user can hold for ever, see LimitedReads. (So do
+// `environ`, `maps`, `smaps`, `numa_maps`, `map_files` and `mem`.) `stat` and, since Linux 6.18, the links, such as `exe`, wait
+// for another one, which execve(2) holds: of a process that may be within it, `stat` is read with a time limit, and the links
+// are followed only after that.
 import { readFileSync } from "node:fs";
 import { realtimeNow } from "../../linux/clock.ts";
 import { AUDIT_UNSET, PROC_USER_INIT_INO } from "../../linux/kernel-constants.ts";
@@ -18,7 +20,7 @@ import { parseArguments } from "../../linux/proc/cmdline.ts";
 import { readDecimals } from "../../linux/proc/decimal.ts";
 import { type ProcEntry, ProcessFolder, procEntry } from "../../linux/proc/read.ts";
 import { PF_KTHREAD, type ProcStat, parseStat } from "../../linux/proc/stat.ts";
-import { parseStatus } from "../../linux/proc/status.ts";
+import { mayBeInExec, parseStatus } from "../../linux/proc/status.ts";
 import {
   commonDrivers,
   parseTerminalDrivers,
@@ -30,14 +32,14 @@ import { decodeText } from "../../linux/text.ts";
 import { type ProcessFacts, unknownFacts } from "../event.ts";
 import { StringCache } from "../string-cache.ts";
 import { isTrustedFile } from "../trusted-file.ts";
-import { ArgumentReads, chargedUser, type Occasion } from "./argument-reads.ts";
+import { chargedUser, HANGING, LimitedReads, type Occasion } from "./limited-reads.ts";
 
 export interface FactsOptions {
   /** Bytes of arguments that are kept; more are cut and marked. */
   readonly argumentBytes?: number;
   /** Where proc(5) is mounted. */
   readonly root?: string;
-  /** The arguments of a process could not be read because it, or another one of its user, made the reading hang. */
+  /** The arguments or links of a process could not be read because it, or another one of its user, made the reading hang. */
   readonly onUnreadable?: (pid: number, realUid: number | undefined) => void;
 }
 
@@ -64,6 +66,8 @@ export const nothingKnown: KnownFacts = {
 const DEFAULT_ARGUMENT_BYTES = 4096;
 /** Room for the longest link (PATH_MAX) and for `status` and `cgroup`, which are always shorter. */
 const LEAST_BUFFER = 16 * 1024;
+/** More than /proc/PID/stat ever has: a name and 50 numbers. */
+const STAT_BYTES = 1_200;
 /** A host has as many audit sessions as people logged in; beyond this all are forgotten and read again. */
 const SESSIONS_REMEMBERED = 1024;
 const DELETED = " (deleted)";
@@ -79,7 +83,11 @@ export class FactsReader implements Disposable {
   private readonly folder: ProcessFolder;
   private readonly paths = new StringCache(256, decodeText);
   private readonly argumentBytes: number;
-  private readonly argumentReads: ArgumentReads;
+  private readonly argumentReads: LimitedReads;
+  /** Of `stat`, of processes that may be within execve(2). */
+  private readonly statReads: LimitedReads;
+  /** The process whose `stat` was read last keeps its readers waiting. */
+  private isLocked = false;
   private readonly onUnreadable: FactsOptions["onUnreadable"];
   private readonly terminals: readonly TerminalDriver[];
   /** The mount namespace of pid 1: the host's. */
@@ -100,7 +108,8 @@ export class FactsReader implements Disposable {
     this.argumentBytes = options.argumentBytes ?? DEFAULT_ARGUMENT_BYTES;
     const root = options.root ?? "/proc";
     this.folder = new ProcessFolder(Math.max(this.argumentBytes + 1, LEAST_BUFFER), root);
-    this.argumentReads = new ArgumentReads(this.argumentBytes + 1, () => this.payer());
+    this.argumentReads = new LimitedReads(this.argumentBytes + 1, () => this.payer());
+    this.statReads = new LimitedReads(STAT_BYTES, () => chargedUser(this.realUid(), true), HANGING.stat);
     this.onUnreadable = options.onUnreadable;
     this.terminals = terminalDrivers(root);
     if (this.folder.open(1) === 0) this.hostMounts = this.namespace(procEntry.mountNamespace);
@@ -132,27 +141,44 @@ export class FactsReader implements Disposable {
    */
   threads(pid: number, seenTicks = Number.POSITIVE_INFINITY): number {
     if (this.folder.open(pid) < 0) return 0;
-    const stat = this.readStat();
+    const stat = this.readStat("exec");
     this.folder.close();
+    // Within execve(2) it has one thread left.
+    if (this.isLocked) return 1;
     if (stat === undefined || stat.startTicks > seenTicks) return 0;
     return stat.state === "Z" || stat.state === "X" ? stat.threads - 1 : stat.threads;
   }
 
-  /** Start ticks of the process that has `pid` now; undefined if there is none. */
+  /** Start ticks of the process that has `pid` now; undefined if there is none, or if it stays within execve(2). */
   startTicks(pid: number): number | undefined {
     if (this.folder.open(pid) < 0) return undefined;
-    const stat = this.readStat();
+    const stat = this.readStat("exec");
     this.folder.close();
     return stat?.startTicks;
+  }
+
+  /**
+   * Whether the links of `pid` (`exe`, `root`, `fd/3`, `ns/mnt`) can be followed, and its `environ` and `maps` be opened,
+   * without waiting; false if there is no such process. To be asked right before: it may begin another execve(2) at any time.
+   */
+  mayFollowLinks(pid: number): boolean {
+    if (this.folder.open(pid) < 0) return false;
+    const stat = this.readStat("exec");
+    this.folder.close();
+    return stat !== undefined;
   }
 
   /** How the process that has `pid` now was started, a fifth of what `read` reads; all undefined if there is none. */
   invocation(pid: number): Pick<ProcessFacts, "startTicks" | "args" | "tty" | "loginUid"> {
     if (this.folder.open(pid) < 0) return unknownFacts;
+    const stat = this.readStat("exec");
+    if (this.isLocked) {
+      this.folder.close();
+      return unknownFacts;
+    }
     this.beginArguments(undefined, "exec");
     const session = this.number(procEntry.sessionid);
     const loginUid = session === undefined ? undefined : this.loginUser(session);
-    const stat = this.readStat();
     const { args } = this.endArguments(pid);
     this.folder.close();
     const tty = stat === undefined ? undefined : terminalName(stat.ttyNumber, this.terminals);
@@ -166,6 +192,13 @@ export class FactsReader implements Disposable {
   /** What is gone first when a program ends is read first: what it runs, whose it is, where it belongs. */
   private readOpen(pid: number, known: KnownFacts, isCurrent: boolean, occasion: Occasion): ProcessFacts {
     const { folder } = this;
+    const stat = this.readStat(occasion);
+    this.stat = stat;
+    if (this.isLocked) {
+      const realUid = known.realUid ?? this.realUid();
+      this.onUnreadable?.(pid, realUid);
+      return factsFromEvents({ ...known, realUid });
+    }
     this.beginArguments(known.realUid, occasion);
     const link = this.link(procEntry.exe);
     const ended = link === undefined ? this.endArguments(pid) : undefined;
@@ -177,15 +210,12 @@ export class FactsReader implements Disposable {
     const owner = folder.look(procEntry.self) === 0 ? { uid: folder.uid, gid: folder.gid } : undefined;
     const mountNamespace = this.namespace(procEntry.mountNamespace);
     const userMounts = this.areUserMounts(mountNamespace);
-    const stat = this.readStat();
-    this.stat = stat;
     const session = this.number(procEntry.sessionid);
     const loginUid = session === undefined ? undefined : this.loginUser(session);
     const cgroup = this.cgroup();
     const cwd = this.link(procEntry.cwd);
     const { args, isTruncated } = ended ?? this.endArguments(pid);
-    const isSame = stat === undefined ? isCurrent : !(stat.startTicks > (known.seenTicks ?? stat.startTicks));
-    if (!isSame) return factsFromEvents(known);
+    if (!(stat === undefined ? isCurrent : isSameProcess(stat, known))) return factsFromEvents(known);
     const isKernelThread = stat !== undefined && (stat.flags & PF_KTHREAD) !== 0;
     return {
       ...unknownFacts,
@@ -236,7 +266,7 @@ export class FactsReader implements Disposable {
   /** Who is charged for the time that the arguments of the open process take. */
   private payer(): number {
     const realUid = this.realUidNow();
-    return chargedUser(realUid, realUid === ROOT_UID && this.isOnHost());
+    return chargedUser(realUid, realUid === ROOT_UID && !this.isLocked && this.isOnHost());
   }
 
   /** Of one that has ended, what events told is not believed of root: who was root at its exec may have become a user. */
@@ -252,10 +282,22 @@ export class FactsReader implements Disposable {
     return isHosts && this.areHostsMounts(this.namespace(procEntry.mountNamespace));
   }
 
-  private readStat(): ProcStat | undefined {
-    const length = this.folder.read(procEntry.stat);
+  /** `stat` of the open process; undefined if it has ended, and if it keeps its readers waiting: then it `isLocked`. */
+  private readStat(occasion: Occasion): ProcStat | undefined {
+    const { folder, statReads } = this;
+    this.isLocked = false;
+    let bytes = folder.data;
+    let length = folder.read(procEntry.status);
+    if (length >= 0 && mayBeInExec(folder.data, length)) {
+      statReads.begin(folder.openEntry(procEntry.stat), STAT_BYTES, occasion);
+      length = statReads.end();
+      bytes = statReads.data;
+      this.isLocked = length === -ETIMEDOUT || length === -EBUSY;
+    } else {
+      length = folder.read(procEntry.stat);
+    }
     if (length < 0) return undefined;
-    const stat = parseStat(this.folder.data, length);
+    const stat = parseStat(bytes, length);
     return "failure" in stat ? undefined : stat;
   }
 
@@ -316,6 +358,11 @@ export class FactsReader implements Disposable {
     this.loginUsers.set(session, user);
     return user;
   }
+}
+
+/** Whether the process that has this pid now is the one that events have told of, not a later one. */
+function isSameProcess({ startTicks }: ProcStat, { seenTicks }: KnownFacts): boolean {
+  return !(startTicks > (seenTicks ?? startTicks));
 }
 
 /** The facts of a process of which nothing more could be read. */

@@ -5,7 +5,7 @@ import { parseArguments } from "../../../src/linux/proc/cmdline.ts";
 import { readDecimals } from "../../../src/linux/proc/decimal.ts";
 import { makeDevice } from "../../../src/linux/proc/read.ts";
 import { PF_KTHREAD, parseStat } from "../../../src/linux/proc/stat.ts";
-import { parseStatus } from "../../../src/linux/proc/status.ts";
+import { mayBeInExec, parseStatus } from "../../../src/linux/proc/status.ts";
 import { parseTerminalDrivers, terminalName } from "../../../src/linux/proc/terminal.ts";
 import { encodeText } from "../../../src/linux/text.ts";
 
@@ -103,6 +103,17 @@ describe("status", () => {
       threads: 3,
       namespacePids: [901, 7],
     });
+  });
+
+  test("tells a process that may be within execve(2): it has memory and no program yet, or cannot be interrupted", () => {
+    const withMemory = (vmExe: string, state = "S (sleeping)") =>
+      `Name:\tbash\nState:\t${state}\nVmSize:\t       4 kB\nVmExe:\t${vmExe} kB\nVmLib:\t       0 kB\n`;
+    expect(of(mayBeInExec, withMemory("       0"))).toBe(true);
+    expect(of(mayBeInExec, withMemory("       4", "D (disk sleep)"))).toBe(true);
+    expect(of(mayBeInExec, withMemory("       4"))).toBe(false);
+    expect(of(mayBeInExec, withMemory("      40"))).toBe(false);
+    // A zombie and a kernel thread have no memory.
+    expect(of(mayBeInExec, "Name:\tkworker\nState:\tI (idle)\nThreads:\t1\n")).toBe(false);
   });
 
   test("without a line it needs it is a failure that names the line", () => {

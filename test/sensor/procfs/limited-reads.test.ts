@@ -2,12 +2,12 @@ import { afterEach, expect, test } from "bun:test";
 import { closeSync, openSync } from "node:fs";
 import { EBUSY, ETIMEDOUT } from "../../../src/linux/libc.ts";
 import {
-  ArgumentReads,
   CONTAINED_ROOT,
   chargedUser,
+  LimitedReads,
   type Occasion,
   UNKNOWN_USER,
-} from "../../../src/sensor/procfs/argument-reads.ts";
+} from "../../../src/sensor/procfs/limited-reads.ts";
 import { emptyPipe } from "../../linux/empty-pipe.ts";
 
 const MALLORY = 1001;
@@ -23,7 +23,7 @@ class Reads {
   /** A scan waits for longer, so that a busy machine makes no difference. */
   occasion: Occasion = "scan";
   private user = MALLORY;
-  private readonly reads = new ArgumentReads(4096, () => this.user);
+  private readonly reads = new LimitedReads(4096, () => this.user);
 
   get data(): Uint8Array {
     return this.reads.data;

@@ -1,6 +1,7 @@
-// Reads /proc/PID/cmdline of processes that may be hostile. The kernel takes the lock on the process's memory for
-// that, and its user can hold that lock for ever: one thread reads a page of a FUSE file through /proc/self/mem, another
-// waits in mmap(2). So each read has a time limit, and nobody can use up the time or the threads of other users.
+// Reads files in /proc of processes that may be hostile. For /proc/PID/cmdline the kernel takes the lock on the process's
+// memory, and its user can hold that lock for ever: one thread reads a page of a FUSE file through /proc/self/mem, another
+// waits in mmap(2). For /proc/PID/stat it takes the one that execve(2) holds (see `mayBeInExec`). So each read has a
+// time limit, and nobody can use up the time or the threads of other users.
 import { monotonicNow } from "../../linux/clock.ts";
 import { closeDescriptor } from "../../linux/descriptor.ts";
 import { EBUSY, EINVAL, ENOSYS, ETIMEDOUT } from "../../linux/libc.ts";
@@ -35,10 +36,10 @@ const WINDOW_NS = 10e9;
 const PATIENCE_WITH_ROOT = 1e9;
 /** How much of 10 s is spent on slow reads of root's, in ns; beyond it root's are limited as any user's are. */
 const SPENT_ON_ROOT = 2e9;
-/** Each read that hangs holds a thread, a descriptor and a buffer. glibc makes 20 threads at most. */
-const MAX_HANGING = 16;
+/** Each read that hangs holds a thread, a descriptor and a buffer. glibc makes 20 threads at most, for all readers. */
+export const HANGING = { arguments: 16, stat: 4 } as const;
 /** So one user holds at most half of them: a quarter himself, and a quarter by the subordinate users of one range. */
-const HANGING_OF_USER = MAX_HANGING / 4;
+const SHARE_OF_USER = 1 / 4;
 
 interface HangingRead {
   readonly read: TimedRead;
@@ -51,8 +52,9 @@ const nothingRead = new Uint8Array();
  * One read at a time: `begin` starts it in another thread and `end` waits for it. Its caller reads other files meanwhile,
  * and then seldom has to wait.
  */
-export class ArgumentReads {
+export class LimitedReads {
   private readonly capacity: number;
+  private readonly maxHanging: number;
   private readonly payer: () => number;
   private current: TimedRead | undefined;
   private isImpossible = false;
@@ -71,10 +73,11 @@ export class ArgumentReads {
 
   /**
    * `capacity`: the most bytes of one read. `payer`: who is charged for the read that begins or has begun, as `chargedUser`
-   * has it; called only while reads are slow, because it costs more than the read.
+   * has it; called only while reads are slow, because it costs more than the read. `maxHanging`: how many may hang at once.
    */
-  constructor(capacity: number, payer: () => number) {
+  constructor(capacity: number, payer: () => number, maxHanging: number = HANGING.arguments) {
     this.capacity = capacity;
+    this.maxHanging = maxHanging;
     this.payer = payer;
   }
 
@@ -140,8 +143,9 @@ export class ArgumentReads {
     this.hanging = this.hanging.filter(({ read }) => read.wait(0) === undefined);
     const ofUser = this.hanging.filter((each) => each.user === user).length;
     const slow = this.slow[occasion].get(user) ?? 0;
-    if (this.hanging.length >= MAX_HANGING) return false;
-    return this.hasRootsShare(user) || (ofUser < HANGING_OF_USER && slow < limits[occasion].slow);
+    if (this.hanging.length >= this.maxHanging) return false;
+    const isBelowShare = ofUser < this.maxHanging * SHARE_OF_USER && slow < limits[occasion].slow;
+    return this.hasRootsShare(user) || isBelowShare;
   }
 
   private hasRootsShare(user: number): boolean {
