@@ -34,6 +34,7 @@ export const procEntry = {
   exe: cString("exe"),
   stat: cString("stat"),
   status: cString("status"),
+  statm: cString("statm"),
   cgroup: cString("cgroup"),
   cwd: cString("cwd"),
   loginuid: cString("loginuid"),

@@ -20,6 +20,7 @@ import { parseArguments } from "../../linux/proc/cmdline.ts";
 import { readDecimals } from "../../linux/proc/decimal.ts";
 import { type ProcEntry, ProcessFolder, procEntry } from "../../linux/proc/read.ts";
 import { PF_KTHREAD, type ProcStat, parseStat } from "../../linux/proc/stat.ts";
+import { hasNoProgramYet } from "../../linux/proc/statm.ts";
 import { mayBeInExec, parseStatus } from "../../linux/proc/status.ts";
 import {
   commonDrivers,
@@ -141,7 +142,7 @@ export class FactsReader implements Disposable {
    */
   threads(pid: number, seenTicks = Number.POSITIVE_INFINITY): number {
     if (this.folder.open(pid) < 0) return 0;
-    const stat = this.readStat("exec");
+    const stat = this.readStat();
     this.folder.close();
     // Within execve(2) it has one thread left.
     if (this.isLocked) return 1;
@@ -152,7 +153,7 @@ export class FactsReader implements Disposable {
   /** Start ticks of the process that has `pid` now; undefined if there is none, or if it stays within execve(2). */
   startTicks(pid: number): number | undefined {
     if (this.folder.open(pid) < 0) return undefined;
-    const stat = this.readStat("exec");
+    const stat = this.readStat();
     this.folder.close();
     return stat?.startTicks;
   }
@@ -163,7 +164,7 @@ export class FactsReader implements Disposable {
    */
   mayFollowLinks(pid: number): boolean {
     if (this.folder.open(pid) < 0) return false;
-    const stat = this.readStat("exec");
+    const stat = this.readStat();
     this.folder.close();
     return stat !== undefined;
   }
@@ -171,7 +172,7 @@ export class FactsReader implements Disposable {
   /** How the process that has `pid` now was started, a fifth of what `read` reads; all undefined if there is none. */
   invocation(pid: number): Pick<ProcessFacts, "startTicks" | "args" | "tty" | "loginUid"> {
     if (this.folder.open(pid) < 0) return unknownFacts;
-    const stat = this.readStat("exec");
+    const stat = this.readStat();
     if (this.isLocked) {
       this.folder.close();
       return unknownFacts;
@@ -192,9 +193,7 @@ export class FactsReader implements Disposable {
   /** What is gone first when a program ends is read first: what it runs, whose it is, where it belongs. */
   private readOpen(pid: number, known: KnownFacts, isCurrent: boolean, occasion: Occasion): ProcessFacts {
     const { folder } = this;
-    const stat = this.readStat(occasion);
-    this.stat = stat;
-    if (this.isLocked) {
+    if (this.keepsWaiting(occasion)) {
       const realUid = known.realUid ?? this.realUid();
       this.onUnreadable?.(pid, realUid);
       return factsFromEvents({ ...known, realUid });
@@ -210,6 +209,8 @@ export class FactsReader implements Disposable {
     const owner = folder.look(procEntry.self) === 0 ? { uid: folder.uid, gid: folder.gid } : undefined;
     const mountNamespace = this.namespace(procEntry.mountNamespace);
     const userMounts = this.areUserMounts(mountNamespace);
+    const stat = this.parsedStat();
+    this.stat = stat;
     const session = this.number(procEntry.sessionid);
     const loginUid = session === undefined ? undefined : this.loginUser(session);
     const cgroup = this.cgroup();
@@ -283,22 +284,34 @@ export class FactsReader implements Disposable {
   }
 
   /** `stat` of the open process; undefined if it has ended, and if it keeps its readers waiting: then it `isLocked`. */
-  private readStat(occasion: Occasion): ProcStat | undefined {
-    const { folder, statReads } = this;
-    this.isLocked = false;
-    let bytes = folder.data;
-    let length = folder.read(procEntry.status);
-    if (length >= 0 && mayBeInExec(folder.data, length)) {
-      statReads.begin(folder.openEntry(procEntry.stat), STAT_BYTES, occasion);
-      length = statReads.end();
-      bytes = statReads.data;
-      this.isLocked = length === -ETIMEDOUT || length === -EBUSY;
-    } else {
-      length = folder.read(procEntry.stat);
-    }
+  private readStat(): ProcStat | undefined {
+    return this.keepsWaiting("scan") ? undefined : this.parsedStat();
+  }
+
+  private parsedStat(): ProcStat | undefined {
+    const length = this.folder.read(procEntry.stat);
     if (length < 0) return undefined;
-    const stat = parseStat(bytes, length);
+    const stat = parseStat(this.folder.data, length);
     return "failure" in stat ? undefined : stat;
+  }
+
+  /**
+   * Whether the open process is within execve(2) and stays there for longer than can be waited. At an exec, where programs end
+   * that take too long to read, only that is looked for which a process can bring about at once after another execve(2).
+   */
+  private keepsWaiting(occasion: Occasion): boolean {
+    const { folder, statReads } = this;
+    const [entry, mayBe] =
+      occasion === "exec"
+        ? ([procEntry.statm, hasNoProgramYet] as const)
+        : ([procEntry.status, mayBeInExec] as const);
+    const length = folder.read(entry);
+    this.isLocked = false;
+    if (length < 0 || !mayBe(folder.data, length)) return false;
+    statReads.begin(folder.openEntry(procEntry.stat), STAT_BYTES, occasion);
+    const result = statReads.end();
+    this.isLocked = result === -ETIMEDOUT || result === -EBUSY;
+    return this.isLocked;
   }
 
   private realUid(): number | undefined {

@@ -5,6 +5,7 @@ import { parseArguments } from "../../../src/linux/proc/cmdline.ts";
 import { readDecimals } from "../../../src/linux/proc/decimal.ts";
 import { makeDevice } from "../../../src/linux/proc/read.ts";
 import { PF_KTHREAD, parseStat } from "../../../src/linux/proc/stat.ts";
+import { hasNoProgramYet } from "../../../src/linux/proc/statm.ts";
 import { mayBeInExec, parseStatus } from "../../../src/linux/proc/status.ts";
 import { parseTerminalDrivers, terminalName } from "../../../src/linux/proc/terminal.ts";
 import { encodeText } from "../../../src/linux/text.ts";
@@ -119,6 +120,13 @@ describe("status", () => {
   test("without a line it needs it is a failure that names the line", () => {
     expect(of(parseStatus, text.replace("Gid:\t", "Xid:\t"))).toMatchObject({ reason: "no line Gid" });
   });
+});
+
+test("statm tells a process whose memory has no program yet", () => {
+  expect(of(hasNoProgramYet, "1 1 0 0 0 1 0\n")).toBe(true);
+  expect(of(hasNoProgramYet, "2000 300 200 12 0 80 0\n")).toBe(false);
+  // A zombie and a kernel thread have no memory.
+  expect(of(hasNoProgramYet, "0 0 0 0 0 0 0\n")).toBe(false);
 });
 
 describe("cgroup", () => {
