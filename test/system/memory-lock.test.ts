@@ -1,83 +1,27 @@
 // A user who holds the lock on the memory of his processes, so that whoever reads their arguments waits for ever, delays
 // and blinds nobody: neither the warden at its start and while it runs, by either sensor, nor trace and ps.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { compile, pids, stat } from "./live.ts";
-import { binary, isAlive, type JsonRecord, newFolder, Running, until, whyNot } from "./treewarden.ts";
+import { isVerdictOn, LockHolders, wardenOf } from "./lock-holders.ts";
+import { binary, isAlive, Running, until, whyNot } from "./treewarden.ts";
 
 const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
 
-/** Users that nothing else on the host has. */
-const MALLORY = 64_989;
-const ALICE = 64_988;
+const users = { mallory: 64_989, alice: 64_988 };
 /** More than treewarden lets hang of one user. */
 const HOLDERS = 6;
 
-const as = (user: number) => ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--clear-groups"];
-
 describe.skipIf(reason !== undefined)("processes whose arguments cannot be read", () => {
-  let folder: string;
+  let holders: LockHolders;
   let policy: string;
-  let holder: string;
-  let visitor: string;
-  const holders: Bun.Subprocess<"ignore", "pipe", "inherit">[] = [];
 
   beforeAll(() => {
-    folder = newFolder();
-    holder = compile(folder, "memory-lock-holder", "-pthread");
-    visitor = join(folder, "tw-visitor");
-    copyFileSync("/bin/sleep", visitor);
-    // Many hosts let everybody open /dev/fuse; this one may not.
-    expect(Bun.spawnSync(["mknod", "-m", "666", join(folder, "fuse"), "c", "10", "229"]).success).toBe(true);
-    policy = join(folder, "visitors.json");
-    const visited = { "==": [{ var: "process.executable.name" }, "tw-visitor"] };
-    const asked = { and: [visited, { contains: [{ var: "process.command_line" }, "0.0"] }] };
+    holders = new LockHolders(users, "memory-lock-holder", "-pthread");
     const held = { "==": [{ var: "process.executable.name" }, "memory-lock-holder"] };
-    const rules = [
-      { id: "visitor", when: asked, action: "alert" },
-      { id: "holder", when: held, action: "alert" },
-    ];
-    writeFileSync(policy, JSON.stringify({ role: "visitors", rules, default: "allow" }));
+    policy = holders.policy("visitors.json", [{ id: "holder", when: held, action: "alert" }]);
   });
 
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-  async function hold(): Promise<number> {
-    const mount = join(folder, `mount-${holders.length}`);
-    mkdirSync(mount, { recursive: true });
-    chmodSync(mount, 0o777);
-    const child = Bun.spawn([...as(MALLORY), holder, join(folder, "fuse"), mount], {
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "inherit",
-    });
-    holders.push(child);
-    const { value } = await child.stdout.getReader().read();
-    expect(new TextDecoder().decode(value)).toBe("held\n");
-    return child.pid;
-  }
-
-  async function release(): Promise<void> {
-    for (const each of holders) each.kill("SIGKILL");
-    await Promise.all(holders.splice(0).map((each) => each.exited));
-  }
-
-  const isVerdictOn =
-    (pid: number) =>
-    (record: JsonRecord): boolean =>
-      record["event.name"] === "policy.verdict" && record["process.pid"] === pid;
-
-  /** A program of another user, and how long after its start its verdict came, which needs its arguments; ms. */
-  async function visit(running: Running): Promise<number> {
-    const start = performance.now();
-    const child = Bun.spawn([...as(ALICE), visitor, "0.05"], { stdio: ["ignore", "ignore", "inherit"] });
-    const verdict = await running.seen(isVerdictOn(child.pid));
-    expect(verdict["process.command_args"]).toEqual([visitor, "0.05"]);
-    await child.exited;
-    return performance.now() - start;
-  }
+  afterAll(() => holders[Symbol.dispose]());
 
   /** How many processes the warden has under the holder's name. */
   async function runningHolders(running: Running): Promise<number> {
@@ -86,24 +30,18 @@ describe.skipIf(reason !== undefined)("processes whose arguments cannot be read"
     return [...series].reduce((sum, [, count]) => sum + Number(count), 0);
   }
 
-  function wardenOf(running: Running): number {
-    const isWarden = (pid: number): boolean =>
-      Number(stat(pid)[1]) === running.pid && readFileSync(`/proc/${pid}/comm`, "latin1") === "tw-warden\n";
-    return pids().find(isWarden) ?? 0;
-  }
-
   describe.each(["ebpf", "netlink"])("by %s", (source) => {
     test("delay neither the start, nor the verdict on another user's program", async () => {
       try {
-        for (let i = 0; i < HOLDERS; i += 1) await hold();
+        for (let i = 0; i < HOLDERS; i += 1) await holders.hold();
         const begin = performance.now();
         await using running = await Running.start(["--source", source, "--policy", policy]);
         const startMs = performance.now() - begin;
-        const visitMs = await visit(running);
+        const visitMs = await holders.visit(running);
         const unreadable = await running.seen(
           (record) => record["event.name"] === "process.unreadable" && "process.pid" in record,
         );
-        expect(unreadable["process.real_user.id"]).toBe(MALLORY);
+        expect(unreadable["process.real_user.id"]).toBe(users.mallory);
         expect(await runningHolders(running)).toBeGreaterThanOrEqual(HOLDERS);
         console.log(
           `${source}: started in ${startMs.toFixed()} ms, another verdict in ${visitMs.toFixed()} ms`,
@@ -111,7 +49,7 @@ describe.skipIf(reason !== undefined)("processes whose arguments cannot be read"
         expect(startMs).toBeLessThan(5_000);
         expect(visitMs).toBeLessThan(2_000);
       } finally {
-        await release();
+        await holders.release();
       }
     }, 60_000);
 
@@ -121,29 +59,29 @@ describe.skipIf(reason !== undefined)("processes whose arguments cannot be read"
       try {
         // What a flood of other programs does to it, exactly.
         process.kill(warden, "SIGSTOP");
-        const held = [await hold(), await hold(), await hold()];
+        const held = [await holders.hold(), await holders.hold(), await holders.hold()];
         process.kill(warden, "SIGCONT");
-        const ms = await visit(running);
+        const ms = await holders.visit(running);
         await running.seen((record) => held.some((pid) => isVerdictOn(pid)(record)));
         expect(await runningHolders(running)).toBeGreaterThanOrEqual(held.length);
         expect(ms).toBeLessThan(2_000);
         expect(isAlive(warden)).toBe(true);
       } finally {
         process.kill(warden, "SIGCONT");
-        await release();
+        await holders.release();
       }
     }, 60_000);
 
     test("are shown by trace, and by ps", async () => {
       try {
-        const held = await hold();
+        const held = await holders.hold();
         const trace = Bun.spawn([binary, "trace", "--source", source, "--output", "json"], {
           stdout: "pipe",
           stderr: "inherit",
         });
         const traced = new Response(trace.stdout).text();
         await Bun.sleep(1_000);
-        const child = Bun.spawn([...as(ALICE), visitor, "0.1"], { stdio: ["ignore", "ignore", "inherit"] });
+        const child = holders.startVisitor("0.1");
         await child.exited;
         await Bun.sleep(300);
         trace.kill();
@@ -156,7 +94,7 @@ describe.skipIf(reason !== undefined)("processes whose arguments cannot be read"
         const shown = ps.stdout.toString().split("\n");
         expect(shown.filter((line) => line.includes(`"process.pid":${held},`))).toHaveLength(1);
       } finally {
-        await release();
+        await holders.release();
       }
     }, 60_000);
   });
