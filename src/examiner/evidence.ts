@@ -31,8 +31,8 @@ const tcpStates: readonly string[] = [
 
 /**
  * Reads the evidence behind `files`, whose descriptors the caller closes. `sockets`: inodes of the sockets that the process
- * has. `copyBytes`: the largest executable that is copied to the file `copy`. What cannot be read is absent, and so is what lies in the memory of a process that keeps its
- * readers waiting. May block as long as the file system of the executable does.
+ * has. `copyBytes`: the largest executable that is copied to the file `copy`. What cannot be read is absent, and so is what lies
+ * in the memory of a process that keeps its readers waiting. May block as long as the file system of the executable does.
  */
 export function readEvidence(
   files: ReadonlyMap<EvidenceFile, number>,
