@@ -47,6 +47,7 @@ const savedRequest = v.variant("kind", [
 export type WardenRequest =
   /** Collect every tree for `seconds`; null: until a request to stop. */
   | { readonly kind: "learn"; readonly seconds: number | null }
+  /** End the learning run. Answered once its state is saved. */
   | { readonly kind: "stop-learning" }
   /** Read the baseline in force and the exclusions again. */
   | { readonly kind: "reload-baseline" }

@@ -240,7 +240,9 @@ export class Learner {
     this.save();
   }
 
+  /** Ends the learning run, if one is under way. Its state is written before anything that is written after this call. */
   stop(): void {
+    if (!this.isLearning) return;
     // The state counts every tree that was found, and `accept` compares it with those that have arrived.
     this.reportAll();
     this.learning.state = stopLearning(this.learning.state, this.inputs.now());
@@ -255,9 +257,14 @@ export class Learner {
     return secondsLeft(this.learning.state, this.inputs.now());
   }
 
-  /** Something waits to be reported, or trees have reached the journal of which the saved state does not know that. */
+  /** Something waits to be reported or saved, or trees have reached the journal of which the saved state does not know that. */
   get hasReports(): boolean {
-    return this.pending.length > 0 || this.learning.hasReports || this.inTransit < this.savedInTransit;
+    return (
+      this.cannotSave ||
+      this.pending.length > 0 ||
+      this.learning.hasReports ||
+      this.inTransit < this.savedInTransit
+    );
   }
 
   private get inTransit(): number {

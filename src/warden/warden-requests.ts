@@ -73,6 +73,8 @@ export class WardenRequests {
         break;
       case "stop-learning":
         learner.stop();
+        // Files are written in their order, so that the command finds the state of the ended run.
+        this.answer(name, {});
         break;
       case "reload-baseline":
         work.add(`baseline ${name}`, () => this.reloadingBaseline(name));

@@ -1,6 +1,14 @@
 // The warden's parts that know and learn trees, on a state directory of their own.
 
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { formatBaseline } from "../../src/baseline/baseline-file.ts";
@@ -18,7 +26,7 @@ import type { RoleBaseline } from "../../src/policy/role-baseline.ts";
 import type { EventRecord } from "../../src/report/event-record.ts";
 import { redactArguments } from "../../src/report/redaction/arguments.ts";
 import { allSteps, type Steps } from "../../src/vocabulary/steps.ts";
-import { writeNow } from "../../src/warden/atomic-file-writer.ts";
+import { type WriteFile, writeNow } from "../../src/warden/atomic-file-writer.ts";
 import { Epoch } from "../../src/warden/epoch.ts";
 import { KnownTrees, type KnownTreesInputs } from "../../src/warden/known-trees.ts";
 import { Learner } from "../../src/warden/learner.ts";
@@ -33,6 +41,8 @@ export interface RigOptions {
   readonly inForce?: readonly string[];
   /** The file of the baseline in force is damaged. */
   readonly broken?: boolean;
+  /** Default: `writeNow`. */
+  readonly writeFile?: WriteFile;
   /** The warden is restarted: it has the state directory and the time of this rig, which must not be used any more. */
   readonly after?: BaselineRig;
 }
@@ -58,7 +68,14 @@ export class BaselineRig implements Disposable {
   readonly learner: Learner;
   readonly requests: WardenRequests;
 
-  constructor({ ofRoles = [], imageOf = () => null, inForce, broken = false, after }: RigOptions = {}) {
+  constructor({
+    ofRoles = [],
+    imageOf = () => null,
+    inForce,
+    broken = false,
+    writeFile = writeNow,
+    after,
+  }: RigOptions = {}) {
     this.directory = after?.directory ?? mkdtempSync(join(tmpdir(), "baseline-rig-"));
     this.changes = after?.changes ?? [];
     this.passed = after?.passed ?? 0;
@@ -68,7 +85,7 @@ export class BaselineRig implements Disposable {
       stateDirectory: this.directory,
       ofRoles,
       recordChange: (event, details) => this.changes.push({ event, details }),
-      writeFile: writeNow,
+      writeFile,
       epoch: this.epoch,
       now: () => Math.floor(NOON + this.passed + this.clockSet),
       moment: () => ({
@@ -98,7 +115,7 @@ export class BaselineRig implements Disposable {
       knownTrees: this.knownTrees,
       capture,
       work: atOnce,
-      writeFile: writeNow,
+      writeFile,
       reloadOverrides: () => [],
       reload: () => undefined,
       closedTexts: () => [],
@@ -129,11 +146,18 @@ export class BaselineRig implements Disposable {
     this.write(IN_FORCE, baselineOf(...trees));
   }
 
+  private get answerPath(): string {
+    return this.path(join(REQUEST_FOLDER, answerName(requestName(1, 1))));
+  }
+
+  /** Whether there is an answer to a request. */
+  hasAnswered(): boolean {
+    return existsSync(this.answerPath);
+  }
+
   /** The warden's answer to the last request. */
   answer(): WardenAnswer | undefined {
-    return parseWardenAnswer(
-      readFileSync(this.path(join(REQUEST_FOLDER, answerName(requestName(1, 1)))), "utf8"),
-    );
+    return parseWardenAnswer(readFileSync(this.answerPath, "utf8"));
   }
 
   /** What a command of root's leaves behind, and the warden's answer to it. */

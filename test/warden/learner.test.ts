@@ -5,6 +5,7 @@ import { LEARNING_STATE } from "../../src/baseline/file-names.ts";
 import { type LearningState, parseState } from "../../src/baseline/learning-state.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import { factsFromEvents, nothingKnown } from "../../src/sensor/procfs/facts-reader.ts";
+import { AtomicFileWriter } from "../../src/warden/atomic-file-writer.ts";
 import { lineage } from "../baseline/lineages.ts";
 import { NOON } from "../baseline/samples.ts";
 import { BaselineRig } from "./baseline-rig.ts";
@@ -17,9 +18,31 @@ test("a state that cannot be written ends nothing: it is reported once, and writ
   rig.learner.report();
   rig.learner.report();
   expect(rig.count("baseline.not_saved")).toBe(1);
+  expect(rig.learner.hasReports).toBe(true);
   rmdirSync(state);
   rig.learner.report();
   expect(statSync(state).isFile()).toBe(true);
+});
+
+test("a request to stop learning is answered once the state of the ended run is on the disk", async () => {
+  const files = new AtomicFileWriter();
+  using rig = new BaselineRig({ writeFile: (...file) => files.write(...file) });
+  rig.learner.start(null);
+  // The disk is still busy with an earlier state.
+  rig.request({ kind: "stop-learning" });
+  for (let turns = 0; files.busy && !rig.hasAnswered() && turns < 100_000; turns += 1)
+    await files.runEventLoop();
+  expect(rig.answer()).toMatchObject({ problems: [] });
+  expect(savedState(rig)).toMatchObject({ phase: "stopped" });
+});
+
+test("a request to stop learning without a learning run is answered, and changes and reports nothing", () => {
+  using rig = new BaselineRig();
+  rig.learner.report();
+  rig.request({ kind: "stop-learning" });
+  expect(rig.answer()).toMatchObject({ problems: [] });
+  expect(savedState(rig)).toMatchObject({ phase: "watching" });
+  expect(rig.changes).toEqual([]);
 });
 
 test("trees that are not in the journal when the warden ends are known to the next one as possibly lost", () => {

@@ -12,7 +12,7 @@ import { durationText } from "../../vocabulary/duration.ts";
 import { wholeSeconds } from "../duration-options.ts";
 import { CommandError, exitCodes, hint, warn } from "../output.ts";
 import type { OutputFormat } from "../output-format.ts";
-import { leaveRequest, requestWardenOrFail } from "../request-warden.ts";
+import { askWarden, leaveRequest, noWardenRuns, requestWardenOrFail } from "../request-warden.ts";
 import { readRows, withoutForeign } from "./candidates.ts";
 import { jsonLine, nowSeconds } from "./entry-output.ts";
 import { type EntryFilterFlags, entryCounts, entryListing } from "./entry-tree.ts";
@@ -38,15 +38,34 @@ export async function learn(flags: LearnFlags, host: BaselineHost): Promise<void
   for (const [option, value] of Object.entries(filters))
     if (value !== undefined) throw new CommandError(exitCodes.usage, `${option} needs --show`);
   if (flags.stop) {
-    requestWardenOrFail(host.stateDirectory, { kind: "stop-learning" });
-    warn("the learning run ends");
-    hint("show what it found: treewarden baseline learn --show");
+    await stop(host);
     return;
   }
   const seconds = learnSeconds(flags.for);
   requestWardenOrFail(host.stateDirectory, { kind: "learn", seconds });
   warn(seconds === null ? "the warden learns until it is stopped" : `the warden learns for ${flags.for}`);
   hint("see how far it is with: treewarden baseline learn --show");
+}
+
+/** Ends the learning run; returns once `accept` finds it ended. */
+async function stop({ stateDirectory }: BaselineHost): Promise<void> {
+  const answer = await askWarden(stateDirectory, { kind: "stop-learning" });
+  if (answer === undefined) throw noWardenRuns(stateDirectory);
+  const phase = readLearning(stateDirectory)?.phase;
+  if (phase === undefined || phase === "watching")
+    throw new CommandError(
+      exitCodes.no,
+      "no learning run is under way",
+      "start with: treewarden baseline learn --for 24h",
+    );
+  if (phase === "learning")
+    throw new CommandError(
+      exitCodes.fault,
+      `the learning run has ended, but its state could not be written to ${stateDirectory}`,
+      "if the disk is full, make room: the warden tries again every 2 seconds",
+    );
+  warn("the learning run has ended");
+  hint("show what it found: treewarden baseline learn --show");
 }
 
 /** What `--for` means: seconds, null without it. */
