@@ -21,7 +21,7 @@ import {
   sendWardenMessage,
 } from "../supervisor/inherited.ts";
 import { readKept, sendKept } from "../supervisor/kept-objects.ts";
-import { type LastGood, readLastGood } from "../warden/last-good.ts";
+import { afterReload, type LastGood, readLastGood } from "../warden/last-good.ts";
 import { newestOf } from "../warden/signed-policies.ts";
 import { prepareSuccession } from "../warden/succession.ts";
 import { readRescueUser } from "../warden/user-names.ts";
@@ -52,7 +52,7 @@ export async function warden(
   const crashing: LastResort | undefined =
     ebpfRefusal === undefined || ebpfRefusal === "" ? undefined : { source: "ebpf", reason: ebpfRefusal };
   const start = startOf(plan);
-  const { config } = start.lastGood;
+  const { config } = start;
   const kept = new WardenObjects();
   const openSensor: WardenOptions["openSensor"] = (source, reader, lastResort) => {
     const opened = openSource(
@@ -160,6 +160,8 @@ class WardenObjects implements ObjectKeeper {
 
 interface WardenStart {
   readonly loaded: ReturnType<typeof policyOrError>;
+  /** What is in force. */
+  readonly config: Config;
   readonly lastGood: LastGood;
 }
 
@@ -171,10 +173,11 @@ function startOf(plan: WardenPlan): WardenStart {
   const kept = readLastGood(plan.config.state_directory);
   const isRestart = kept?.run === plan.run;
   if (kept !== undefined && (isRestart || plan.problems.length > 0)) {
-    const config = isRestart ? kept.config : plan.config;
+    const read = isRestart ? kept.config : plan.config;
+    const config = afterReload(plan.config, read);
     const loaded = loadSettings(config, "to decide", keptFiles(kept));
     const problems = isRestart ? kept.problems : [...plan.problems];
-    if (loaded.ok) return { loaded, lastGood: { ...kept, run: plan.run, config, problems } };
+    if (loaded.ok) return { loaded, config, lastGood: { ...kept, run: plan.run, config: read, problems } };
   }
   const copies = new Map<string, Buffer>();
   const loaded = policyOrError(plan.config, "to decide", copyingFiles(copies));
@@ -183,7 +186,7 @@ function startOf(plan: WardenPlan): WardenStart {
     file === undefined ? undefined : copyingFiles(copies).read(file, decidingFile(CONFIG_LIMIT));
   // It was changed since `run` read it: then no copy of it belongs to what is in force.
   if (file !== undefined && (content?.ok !== true || digestOf(content.bytes) !== digest)) copies.delete(file);
-  return { loaded, lastGood: lastGoodOf(plan, plan, loaded.names, copies) };
+  return { loaded, config: plan.config, lastGood: lastGoodOf(plan, plan, loaded.names, copies) };
 }
 
 function lastGoodOf(

@@ -5,18 +5,7 @@ import type { Totals } from "../report/totals.ts";
 import type { ChangeName } from "../vocabulary/event-names.ts";
 import { type WriteFile, writeNow } from "./atomic-file-writer.ts";
 import type { GuardedFileSettings } from "./guarded-files.ts";
-import { formatLastGood, type LastGood, lastGoodPath, readLastGood } from "./last-good.ts";
-
-/** Settings that a reload puts into force; `src/config/settings.ts` says the same. Commands read `pause` by themselves. */
-export const reloadedSettings: ReadonlySet<string> = new Set([
-  "enforcement",
-  "armed",
-  "armed_since_hours",
-  "policies",
-  "policy_keys",
-  "pause",
-  "network",
-]);
+import { afterReload, formatLastGood, type LastGood, lastGoodPath, readLastGood } from "./last-good.ts";
 
 export interface FilesInForceInputs {
   readonly stateDirectory: string;
@@ -75,13 +64,12 @@ export class FilesInForce {
 
   /** The settings that reloads have changed since the run was started, and that need another start. */
   get waiting(): readonly string[] {
-    const before: Readonly<Record<string, unknown>> = this.inputs.startConfig;
-    return Object.entries(this.inForce.config)
-      .filter(
-        ([name, value]) =>
-          !reloadedSettings.has(name) && JSON.stringify(value) !== JSON.stringify(before[name]),
-      )
-      .map(([name]) => name);
+    const { startConfig } = this.inputs;
+    const read: Readonly<Record<string, unknown>> = this.inForce.config;
+    const inForce: Readonly<Record<string, unknown>> = afterReload(startConfig, this.inForce.config);
+    // A setting that the file does not have any more may have no value in what was read.
+    const names = new Set([...Object.keys(read), ...Object.keys(inForce)]);
+    return [...names].filter((name) => JSON.stringify(read[name]) !== JSON.stringify(inForce[name]));
   }
 
   private show(): void {

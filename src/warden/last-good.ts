@@ -25,9 +25,20 @@ const saved = v.strictObject({
   files: v.array(v.tuple([text, text])),
   /** Why the files on disk are not in force; empty if they are. */
   problems: v.array(text),
-  /** The settings of the warden as they are in force, options of the command line included. */
+  /** The settings as they were read, options of the command line included; see `afterReload` for those in force. */
   config: v.custom<Config>((value) => typeof value === "object" && value !== null && !Array.isArray(value)),
 });
+
+/** Settings that a reload puts into force; `src/config/settings.ts` says the same. Commands read `pause` by themselves. */
+export const reloadedSettings = [
+  "enforcement",
+  "armed",
+  "armed_since_hours",
+  "policies",
+  "policy_keys",
+  "pause",
+  "network",
+] as const satisfies readonly (keyof Config)[];
 
 /** Its `config` is only to be used in the run that has saved it: another version may have other settings. */
 export type LastGood = Readonly<Omit<v.InferOutput<typeof saved>, "version">>;
@@ -58,5 +69,19 @@ export function originOf({ origin }: LastGood): ConfigurationOrigin {
 /** The configuration by whose settings a warden of this run gets its rights: what is in force, else the run's own. */
 export function configInForce(run: string, config: Config): Config {
   const kept = readLastGood(config.state_directory);
-  return kept?.run === run ? kept.config : config;
+  return kept?.run === run ? afterReload(config, kept.config) : config;
+}
+
+/**
+ * What is in force of `read` in a run that was started with `start`, also in a warden that starts later: every other
+ * setting waits for the next start of the run.
+ */
+export function afterReload(start: Config, read: Config): Config {
+  const config = { ...start };
+  for (const name of reloadedSettings) copySetting(name, read, config);
+  return config;
+}
+
+function copySetting<Name extends keyof Config>(name: Name, from: Config, to: Config): void {
+  to[name] = from[name];
 }

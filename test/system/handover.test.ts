@@ -93,7 +93,7 @@ describe.skipIf(reason !== undefined)("a reload that changes the warden's rights
         for (const enforcement of ["kill", "observe", "kill"]) {
           await Bun.sleep(300);
           const [before = 0] = wardensOf(running);
-          configured(enforcement, "rescue_user: root\n");
+          configured(enforcement, "rescue_user: root\nkill: { max_per_minute: 3 }\n");
           const answer = reload(running);
           expect([answer.code, answer.stderr]).toEqual([0, expect.stringContaining(`-> ${enforcement}`)]);
           expect(answer.stderr).toContain("rescue_user is in force from the next start on");
@@ -102,6 +102,8 @@ describe.skipIf(reason !== undefined)("a reload that changes the warden's rights
           expect(mayKill(wardensOf(running)[0] ?? 0)).toBe(enforcement === "kill");
           // It answers, so that its first events are handled.
           expect(reload(running).stderr).toContain("nothing has changed");
+          // What waits is not in force in the new warden either.
+          expect((await running.metrics()).value("treewarden_kill_budget_remaining")).toBe(10);
         }
       } finally {
         writeFileSync(join(folder, "stop"), "");

@@ -7,8 +7,15 @@ import { defaultConfig } from "../../src/config/config.ts";
 import { settings } from "../../src/config/settings.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { writeNow } from "../../src/warden/atomic-file-writer.ts";
-import { FilesInForce, reloadedSettings } from "../../src/warden/files-in-force.ts";
-import { formatLastGood, type LastGood, lastGoodPath, readLastGood } from "../../src/warden/last-good.ts";
+import { FilesInForce } from "../../src/warden/files-in-force.ts";
+import {
+  configInForce,
+  formatLastGood,
+  type LastGood,
+  lastGoodPath,
+  readLastGood,
+  reloadedSettings,
+} from "../../src/warden/last-good.ts";
 
 const kept: LastGood = {
   run: "tw-1",
@@ -29,10 +36,10 @@ function within(work: (folder: string) => void): void {
   }
 }
 
-function filesInForce(stateDirectory: string): FilesInForce {
+function filesInForce(stateDirectory: string, startConfig = kept.config): FilesInForce {
   const inputs = {
     stateDirectory,
-    startConfig: kept.config,
+    startConfig,
     totals: new Totals(),
     writeFile: writeNow,
     recordChange: () => undefined,
@@ -86,4 +93,20 @@ test("a setting that a reload does not put into force waits for the next start, 
     expect(accept(changed)).toEqual(["otlp"]);
     expect(accept({ ...changed, armed: "all" })).toEqual(["otlp"]);
     expect(accept(defaultConfig())).toEqual([]);
+  }));
+
+test("a setting that the file does not have any more waits for the next start, too", () =>
+  within((folder) => {
+    const files = filesInForce(folder, { ...defaultConfig(), rescue_user: "ops" });
+    files.accept(kept, true);
+    expect(files.waiting).toEqual(["rescue_user"]);
+  }));
+
+test("a warden that starts later in the run keeps the settings that wait for the next start", () =>
+  within((folder) => {
+    const start = { ...defaultConfig(), state_directory: folder };
+    const read: LastGood["config"] = { ...start, enforcement: "kill", armed: "all", rescue_user: "ops" };
+    filesInForce(folder).accept({ ...kept, config: read }, true);
+    expect(configInForce(kept.run, start)).toEqual({ ...start, enforcement: "kill", armed: "all" });
+    expect(configInForce("tw-2", read)).toEqual(read);
   }));
