@@ -19,6 +19,7 @@ import { ruleKey } from "../policy/rule-state.ts";
 import { localTimeOf } from "../report/local-time.ts";
 import { nearest } from "../vocabulary/nearest.ts";
 import { hint, warn } from "./output.ts";
+import { actingRulesText } from "./rules-text.ts";
 
 /**
  * The enforcement in force: `observe` where the configuration names no armed rules, because a host must not kill by
@@ -92,18 +93,18 @@ export function printWhatMayAct(
   const mayAct = (rule: NamedRule): boolean => isArmedBy(armed, rule) && confirmed.has(ruleKey(rule));
   const states = ruleStatesOf(policy, mayAct, overrides);
   const may = acting.filter((rule) => (states.get(ruleKey(rule))?.armed ?? false) !== false);
-  warn(`enforcement ${enforcement}: ${may.length} of ${acting.length} rules that kill are armed`);
+  warn(`enforcement ${enforcement}: ${may.length} of ${acting.length} ${actingRulesText(acting)} are armed`);
   for (const rule of may) {
     const facts: string[] = [rule.severity];
     if (rule.inherited) facts.push("inherited");
     if (!mayAct(rule)) facts.push("armed by hand");
     if (states.get(ruleKey(rule))?.armed !== true) facts.push("not everywhere");
-    warn(`  may kill: ${ruleKey(rule)} (${facts.join(", ")})`);
+    warn(`  may ${rule.action}: ${ruleKey(rule)} (${facts.join(", ")})`);
   }
   for (const held of arming.held)
     warn(`  waits to be confirmed: ${held.rule} (${observationText(held, armed_since_hours)})`);
   if (arming.held.length > 0) hint(CONFIRM_HINT);
   if (may.length < acting.length)
-    hint("the others report would_kill; treewarden arm ROLE/RULE arms one of them");
+    hint("the others report what they would do; treewarden arm ROLE/RULE arms one of them");
   for (const { end } of overrides.pause) warn(`enforcement is paused until ${localTimeOf(end.wall * 1_000)}`);
 }

@@ -64,15 +64,16 @@ function changesOf(before: WardenStatus, after: WardenStatus): readonly string[]
     after.configuration.digest ?? "defaults",
   );
   compare("baseline", baselineText(before), baselineText(after));
-  const armed = ({ enforcement, rules }: WardenStatus): ReadonlySet<string> =>
-    new Set(
+  const armed = ({ enforcement, rules }: WardenStatus): ReadonlyMap<string, string> =>
+    new Map(
       enforcement === "observe"
         ? []
-        : rules.filter((rule) => rule.armed !== "nowhere").map(({ rule }) => rule),
+        : rules.filter((rule) => rule.armed !== "nowhere").map(({ rule, action }) => [rule, action]),
     );
-  for (const rule of armed(after)) if (!armed(before).has(rule)) changes.push(`may kill now: ${rule}`);
-  for (const rule of armed(before))
-    if (!armed(after).has(rule)) changes.push(`may not kill any more: ${rule}`);
+  for (const [rule, action] of armed(after))
+    if (armed(before).get(rule) !== action) changes.push(`may ${action} now: ${rule}`);
+  for (const [rule, action] of armed(before))
+    if (armed(after).get(rule) !== action) changes.push(`may not ${action} any more: ${rule}`);
   const named = ({ rules }: WardenStatus): ReadonlySet<string> =>
     new Set(rules.filter(({ byConfiguration }) => byConfiguration).map(({ rule }) => rule));
   if (after.enforcement !== "observe")

@@ -27,7 +27,7 @@ import { openJournal } from "./open-journal.ts";
 import { CommandError, exitCodes } from "./output.ts";
 import { type OutputFormat, outputOption } from "./output-format.ts";
 import { askWarden, isWardenRunning } from "./request-warden.ts";
-import { rulesText } from "./rules-text.ts";
+import { actingRulesText, rulesText } from "./rules-text.ts";
 
 interface StatusFlags extends HostFlags {
   readonly output: OutputFormat;
@@ -156,16 +156,16 @@ function enforcementLines(warden: WardenStatus): readonly string[] {
   if (enforcement === "observe") return ["observe: nothing acts"];
   const armed = rules.filter((rule) => rule.armed !== "nowhere");
   const state = mayAct ? "" : ", but nothing acts now";
-  const lines = armed.map(({ rule, severity, inherited, armed: where, byConfiguration }) => {
+  const lines = armed.map(({ rule, action, severity, inherited, armed: where, byConfiguration }) => {
     const facts = [severity];
     if (inherited) facts.push("inherited");
     if (!byConfiguration) facts.push("armed by hand");
     if (where === "somewhere") facts.push("not everywhere");
-    return `may kill ${rule} (${facts.join(", ")})`;
+    return `may ${action} ${rule} (${facts.join(", ")})`;
   });
   const held = heldRules(warden);
   return [
-    `${enforcement}: ${armed.length} of ${rules.length} rules that kill are armed${state}`,
+    `${enforcement}: ${armed.length} of ${rules.length} ${actingRulesText(rules)} are armed${state}`,
     ...lines,
     ...held,
     ...(held.length === 0 ? [] : [CONFIRM_HINT]),

@@ -3,7 +3,7 @@ import type { Config } from "../config/config.ts";
 import { compileTreeGlob } from "../policy/glob.ts";
 import { defaultRulesetOf, type Policy } from "../policy/policy.ts";
 import { type Holds, type RuleState, type RuleStates, ruleKey } from "../policy/rule-state.ts";
-import { DEFAULT_RULE, needsArming } from "../policy/schema.ts";
+import { type Action, actions, DEFAULT_RULE, needsArming } from "../policy/schema.ts";
 import type { Subject } from "../policy/subject.ts";
 import { DEFAULT_SEVERITY, type Severity } from "../vocabulary/severities.ts";
 import type { ArmTarget, DisarmOrder, Overrides } from "./overrides.ts";
@@ -22,21 +22,27 @@ export interface NamedRule {
 
 /** A rule, or the default action, that acts where it is armed. */
 export interface ActingRule extends NamedRule {
+  /** What it does; of the default actions, the strongest. */
+  readonly action: Action;
   readonly severity: Severity;
   /** It comes from a role that the policy extends, and not from one that the host names. */
   readonly inherited: boolean;
 }
 
-/** The enabled rules of `policy` whose action ends something, in its order, and last the default if it does. */
+/** The enabled rules of `policy` whose action ends, stops or refuses something, in its order, and last the default if it does. */
 export function actingRules(policy: Policy): readonly ActingRule[] {
   const named = policy.role.split("+");
   const acting = policy.rules
     .filter(({ action }) => needsArming[action])
-    .map(({ ruleset, id, severity }) => ({ ruleset, id, severity, inherited: !named.includes(ruleset) }));
-  if (!Object.values(policy.defaults).some((action) => needsArming[action])) return acting;
+    .map(({ ruleset, id, action, severity }) => {
+      return { ruleset, id, action, severity, inherited: !named.includes(ruleset) };
+    });
+  const byDefault = Object.values(policy.defaults);
+  const action = actions.findLast((each) => needsArming[each] && byDefault.includes(each));
+  if (action === undefined) return acting;
   const ruleset = defaultRulesetOf(policy);
   const inherited = !named.includes(ruleset);
-  return [...acting, { ruleset, id: DEFAULT_RULE, severity: DEFAULT_SEVERITY, inherited }];
+  return [...acting, { ruleset, id: DEFAULT_RULE, action, severity: DEFAULT_SEVERITY, inherited }];
 }
 
 /** Whether one of the patterns arms the rule. The default action is armed by its full name only. */

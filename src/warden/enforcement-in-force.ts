@@ -117,6 +117,7 @@ export class EnforcementInForce {
       const armed = this.current.get(ruleKey(rule))?.armed ?? false;
       return {
         rule: ruleKey(rule),
+        action: rule.action,
         severity: rule.severity,
         inherited: rule.inherited,
         armed: armed === false ? "nowhere" : armed === true ? "everywhere" : "somewhere",

@@ -1,5 +1,6 @@
 // What the warden answers to `treewarden status`.
 import * as v from "valibot";
+import { actions } from "../policy/schema.ts";
 
 const text = v.string();
 const number = v.pipe(v.number(), v.finite());
@@ -24,6 +25,7 @@ export const wardenStatus = v.strictObject({
   rules: v.array(
     v.strictObject({
       rule: text,
+      action: v.picklist(actions),
       severity: text,
       inherited: v.boolean(),
       armed: v.picklist(["everywhere", "somewhere", "nowhere"]),

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { actingRules, isArmedBy, patternsWithoutRule, ruleStatesOf } from "../../src/enforcement/arming.ts";
 import { noOverrides } from "../../src/enforcement/overrides.ts";
 import { ruleKey } from "../../src/policy/rule-state.ts";
-import { load } from "../policy/helpers.ts";
+import { load, policyOf } from "../policy/helpers.ts";
 
 const when = { "==": [{ var: "process.executable.name" }, "dash"] };
 const base = {
@@ -36,6 +36,24 @@ test("the rules that could act are those that kill and are enabled, and the defa
     ["web/shell", false],
     ["base/exec-from-memfd", true],
     ["web/default", false],
+  ]);
+});
+
+test("a rule that could act is listed with what it does, and the default with the strongest of its actions", () => {
+  const connect = { on: ["connect"], when: { "==": [{ var: "network.peer.port" }, 25] }, action: "deny" };
+  const mixed = policyOf(
+    [
+      { id: "mail", ...connect },
+      { id: "shell", when, action: "stop" },
+    ],
+    {
+      default: { exec: "kill", connect: "deny" },
+    },
+  );
+  expect(actingRules(mixed).map((rule) => [ruleKey(rule), rule.action])).toEqual([
+    ["role/mail", "deny"],
+    ["role/shell", "stop"],
+    ["role/default", "kill"],
   ]);
 });
 

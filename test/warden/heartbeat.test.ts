@@ -18,6 +18,7 @@ const status: WardenStatus = {
   rules: [
     {
       rule: "web/a",
+      action: "kill",
       severity: "high",
       inherited: false,
       armed: "everywhere",
@@ -26,6 +27,7 @@ const status: WardenStatus = {
     },
     {
       rule: "web/b",
+      action: "kill",
       severity: "high",
       inherited: false,
       armed: "nowhere",

@@ -15,6 +15,7 @@ import { armedErrors, armedExample, enforcementOf, whyOnlyObserved } from "../en
 import { CommandError, type ExitCode } from "../output.ts";
 import { loadSettings } from "../policies.ts";
 import { checkNamespace, reporterUserOf } from "../refusals.ts";
+import { actingRulesText } from "../rules-text.ts";
 import { filesOnDisk } from "../setting-files.ts";
 import { checkNetwork } from "./network.ts";
 import { checkPrevention } from "./prevention.ts";
@@ -218,7 +219,7 @@ function enforcement(config: Config, file: string | undefined): DoctorCheck {
   return {
     name,
     status: "ok",
-    detail: `${inForce}: ${may} of ${acting.length} rules that kill are armed by the configuration`,
+    detail: `${inForce}: ${may} of ${acting.length} ${actingRulesText(acting)} are armed by the configuration`,
   };
 }
 
