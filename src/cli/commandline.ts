@@ -40,16 +40,11 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitCode>
         restrictOwnProcess(name, rest);
       }
       await internal(readPlan(rest), rest.slice(PLAN_ARGUMENTS));
-    } else await parse(args);
+    } else await (await import("./program.ts")).parseCommandLine(args);
     return exitCodeSoFar();
   } catch (error) {
     return reportError(error);
   }
-}
-
-async function parse(args: readonly string[]): Promise<void> {
-  const { program } = await import("./program.ts");
-  await (await program(args)).parseAsync(args, { from: "user" });
 }
 
 /** Exits on an error that no caller handles, such as a write to a pipe whose reader has closed its end. */

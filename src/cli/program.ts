@@ -161,9 +161,14 @@ Examples:
 Exit codes: 0 success, 1 the answer is no, 2 usage or configuration error, 3 not permitted, 4 internal error
 `;
 
+/** Parses a command line and runs its command. */
+export async function parseCommandLine(args: readonly string[]): Promise<void> {
+  const root = await program(args);
+  await root.parseAsync([...withHelpOption(root, args)], { from: "user" });
+}
+
 /** The command-line parser. Only the called command is loaded; help shows the others by their summaries. */
-export async function program(args: readonly string[]): Promise<Command> {
-  checkHelp(args);
+async function program(args: readonly string[]): Promise<Command> {
   const root = emptyProgram();
   const called = args.find((arg) => !arg.startsWith("-") && arg !== "help");
   for (const { name, summary, load } of commands) {
@@ -187,7 +192,7 @@ function emptyProgram(): Command {
         "watches every program that starts on this host, names its process tree, and judges it by a policy",
       )
       .version(version, "-V, --version", "show the version")
-      .helpCommand("help [command]", "show help for a command")
+      .helpCommand("help [command...]", "show help for a command")
       .addHelpText("after", examples)
       // Options after a command belong to the command: `explain --exe /bin/ls --args --version` does not print a version.
       .enablePositionalOptions()
@@ -204,16 +209,40 @@ function printUsageError(text: string, command: string): void {
   hint(suggestion ?? `${command} --help shows what there is`);
 }
 
-/** `help` of a command that does not exist; commander would show the help of all. */
-function checkHelp([first, name]: readonly string[]): void {
-  if (first !== "help" || name === undefined || name.startsWith("-")) return;
-  const names = commands.map((command) => command.name);
-  if (names.includes(name)) return;
-  const near = nearest(name, names);
-  throw new CommandError(
+/**
+ * `help policy check` and `policy help check` as `policy check --help`: commander heeds one name only, and shows the help of
+ * the command above for one that does not exist. Throws a CommandError for such a name.
+ */
+function withHelpOption(root: Command, args: readonly string[]): readonly string[] {
+  let command = root;
+  let isHelp = false;
+  const path: string[] = [];
+  for (const word of args) {
+    const isLast = command.commands.length === 0;
+    if (isLast || word.startsWith("-")) break;
+    if (word === "help" && !isHelp) {
+      isHelp = true;
+      continue;
+    }
+    const next = command.commands.find((each) => each.name() === word);
+    if (next === undefined && !isHelp) return args;
+    if (next === undefined) throw unknownCommand(word, command, path);
+    command = next;
+    path.push(word);
+  }
+  return isHelp ? [...path, "--help"] : args;
+}
+
+function unknownCommand(name: string, { commands }: Command, path: readonly string[]): CommandError {
+  const near = nearest(
+    name,
+    commands.map((command) => command.name()),
+  );
+  const help = ["treewarden", "help", ...path].join(" ");
+  return new CommandError(
     exitCodes.usage,
     `unknown command ${shownValue(name)}`,
-    near === undefined ? "treewarden help shows the commands" : `did you mean ${near}?`,
+    near === undefined ? `${help} shows the commands` : `did you mean ${near}?`,
   );
 }
 

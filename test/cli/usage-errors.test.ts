@@ -2,8 +2,9 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 
+const main = join(import.meta.dir, "../../src/main.ts");
+
 function stderrOf(...words: readonly string[]): string {
-  const main = join(import.meta.dir, "../../src/main.ts");
   const run = Bun.spawnSync([process.execPath, main, ...words]);
   expect(run.exitCode).toBe(2);
   expect(run.stdout.toString()).toBe("");
@@ -16,6 +17,11 @@ describe("wrong use is told in one style", () => {
   const cases: readonly [readonly string[], string][] = [
     [["rnu"], 'treewarden: unknown command "rnu"\n  hint: did you mean run?\n'],
     [["help", "evnts"], 'treewarden: unknown command "evnts"\n  hint: did you mean events?\n'],
+    [["help", "policy", "chek"], 'treewarden: unknown command "chek"\n  hint: did you mean check?\n'],
+    [
+      ["policy", "help", "zzz"],
+      'treewarden: unknown command "zzz"\n  hint: treewarden help policy shows the commands\n',
+    ],
     [["events", "--folow"], 'treewarden: unknown option "--folow"\n  hint: did you mean --follow?\n'],
     [["events", "--since"], `treewarden: --since needs a value\n${help("treewarden events")}`],
     [
@@ -38,4 +44,21 @@ describe("wrong use is told in one style", () => {
   ];
   for (const [words, expected] of cases)
     test(words.join(" "), () => expect(stderrOf(...words)).toBe(expected));
+});
+
+describe("help of a command below another one", () => {
+  test.each([
+    [["help", "policy", "check"], "treewarden policy check "],
+    [["policy", "help", "check"], "treewarden policy check "],
+    [["help", "baseline", "exclude", "list"], "treewarden baseline exclude list "],
+    [["baseline", "help", "exclude", "list"], "treewarden baseline exclude list "],
+    [["help", "baseline", "exclude"], "treewarden baseline exclude "],
+    [["help", "policy"], "treewarden policy "],
+    [["help", "ps"], "treewarden ps "],
+    [["help"], "treewarden "],
+  ])("%j", (words, command) => {
+    const run = Bun.spawnSync([process.execPath, main, ...words]);
+    expect(run.stdout.toString()).toStartWith(`Usage: ${command}[`);
+    expect([run.exitCode, run.stderr.toString()]).toEqual([0, ""]);
+  });
 });
