@@ -5,7 +5,7 @@ import type { WardenStatus } from "../warden/warden-status.ts";
 import { CONFIRM_HINT } from "./enforcement.ts";
 import { configOption, type HostFlags, hostConfig, stateDirOption } from "./host-settings.ts";
 import { CommandError, exitCodes, hint, warn } from "./output.ts";
-import { askWarden, isWardenRunning, noWardenRuns } from "./request-warden.ts";
+import { type AnswerWait, askWarden, isWardenRunning, noWardenRuns } from "./request-warden.ts";
 import { rulesText } from "./rules-text.ts";
 import { heldRules } from "./status.ts";
 
@@ -19,10 +19,23 @@ export function reloadCommand(): Command {
     .action((flags: HostFlags) => reload(flags));
 }
 
+/**
+ * A reload that changes `enforcement` is answered by the warden's successor. A warden waits 20 s for that, and is then
+ * started again, which answers too. systemd gives ExecReload 90 s.
+ */
+const LIMIT_S = 60;
+
+const wait: AnswerWait = {
+  limitMs: LIMIT_S * 1_000,
+  intervalMs: 5_000,
+  onWaiting: (seconds) =>
+    warn(`waiting for the warden, which may be replaced: ${seconds} s of at most ${LIMIT_S}`),
+};
+
 async function reload(flags: HostFlags): Promise<void> {
   const stateDirectory = stateDirectoryOf(flags);
-  const before = (await askWarden(stateDirectory, { kind: "status" }))?.status;
-  const answer = await askWarden(stateDirectory, { kind: "reload" });
+  const before = (await askWarden(stateDirectory, { kind: "status" }, wait))?.status;
+  const answer = await askWarden(stateDirectory, { kind: "reload" }, wait);
   if (answer === undefined) throw noWardenRuns(stateDirectory);
   const { problems, notes } = answer;
   if (problems.length > 0)
@@ -31,7 +44,8 @@ async function reload(flags: HostFlags): Promise<void> {
       [...problems, "the files were refused: what was in force stays in force"],
       "correct them and reload again; treewarden run --check checks them",
     );
-  const after = (await askWarden(stateDirectory, { kind: "status" }))?.status;
+  // A warden that has capabilities to give up is replaced after it has answered.
+  const after = (await askWarden(stateDirectory, { kind: "status" }, wait))?.status;
   if (before && after) {
     const held = after.enforcement === "observe" ? [] : heldRules(after);
     warn(...changesOf(before, after), ...held);

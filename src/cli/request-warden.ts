@@ -76,16 +76,25 @@ export function leaveRequest(stateDirectory: string, request: WardenRequest): st
 }
 
 /** How long a command waits for an answer. */
-const ANSWER_MS = 5_000;
+export interface AnswerWait {
+  /** In milliseconds. */
+  readonly limitMs: number;
+  /** Called every `intervalMs` while there is no answer, with the seconds that have passed. */
+  readonly intervalMs: number;
+  readonly onWaiting: (seconds: number) => void;
+}
+
+const SHORT_WAIT: AnswerWait = { limitMs: 5_000, intervalMs: Number.POSITIVE_INFINITY, onWaiting() {} };
 const LOOK_MS = 5;
 
 /**
  * Asks the warden and waits for its answer; undefined if no warden runs. Throws a CommandError with exit code 4 if it
- * does not answer within 5 s: then nobody knows whether the request is in force.
+ * does not answer in time, which is 5 s by default: then nobody knows whether the request is in force.
  */
 export async function askWarden(
   stateDirectory: string,
   request: WardenRequest,
+  { limitMs, intervalMs, onWaiting }: AnswerWait = SHORT_WAIT,
 ): Promise<WardenAnswer | undefined> {
   let name = "";
   const isSent = signalWarden(stateDirectory, "SIGUSR1", () => {
@@ -93,7 +102,8 @@ export async function askWarden(
   });
   if (!isSent) return undefined;
   const path = join(stateDirectory, REQUEST_FOLDER, answerName(name));
-  const end = performance.now() + ANSWER_MS;
+  const start = performance.now();
+  let noticeAt = start + intervalMs;
   for (;;) {
     const bytes = readCheckedFileOrNothing(path, stateFile(ANSWER_LIMIT));
     if (bytes !== undefined) {
@@ -102,12 +112,17 @@ export async function askWarden(
       if (answer !== undefined) return answer;
       throw new CommandError(exitCodes.fault, "the warden's answer cannot be read");
     }
-    if (performance.now() > end)
+    const now = performance.now();
+    if (now > start + limitMs)
       throw new CommandError(
         exitCodes.fault,
-        `the warden on ${stateDirectory} has not answered within ${ANSWER_MS / 1_000} s`,
-        "treewarden status shows what is in force",
+        `the warden on ${stateDirectory} has not answered within ${limitMs / 1_000} s`,
+        "treewarden status shows what is in force; treewarden events and the log of the service (journalctl -u treewarden) show what became of it",
       );
+    if (now >= noticeAt) {
+      noticeAt += intervalMs;
+      onWaiting(Math.round((now - start) / 1_000));
+    }
     await Bun.sleep(LOOK_MS);
   }
 }
