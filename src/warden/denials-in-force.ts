@@ -51,6 +51,8 @@ export class DenialsInForce {
   private compiler: DenialCompiler | undefined;
   private kernel: NetworkDenials | undefined;
   private beatAt = 0;
+  /** `NetworkDenials.full` when every process was last pointed to its set. */
+  private fullBefore = 0;
   /** Those of this epoch. */
   private readonly sets = new NumberedSets(SETS);
   /** By the answers of a process to what rules ask of it. Invalidated by: another epoch, for which there is another compiler. */
@@ -87,6 +89,7 @@ export class DenialsInForce {
     else if (hadNothing) return;
     kernel.setEpoch(epoch.current);
     kernel.beat();
+    this.fullBefore = kernel.full;
     if (this.compiler !== undefined) {
       for (const process of [...processes()]) {
         this.assign(process);
@@ -126,7 +129,12 @@ export class DenialsInForce {
   work(now: number): void {
     if (this.dueIn(now) !== 0) return;
     this.beatAt = now;
-    this.kernel?.beat();
+    const { kernel } = this;
+    if (kernel === undefined) return;
+    kernel.beat();
+    if (kernel.full > this.fullBefore)
+      this.problem ??=
+        "the kernel had no room for what children inherit: some were denied nothing on the network at first";
   }
 
   /** Points a process that was forked or has executed a program to what it is denied. */

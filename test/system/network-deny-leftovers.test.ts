@@ -7,6 +7,7 @@ import { noOverrides } from "../../src/enforcement/overrides.ts";
 import { identify } from "../../src/fingerprint/identify.ts";
 import { BpfMap } from "../../src/linux/bpf/map.ts";
 import { monotonicNow } from "../../src/linux/clock.ts";
+import { EPERM } from "../../src/linux/libc.ts";
 import { testSubject } from "../../src/policy/test-lineage.ts";
 import { Totals } from "../../src/report/totals.ts";
 import { TreeTotals } from "../../src/report/tree-totals.ts";
@@ -18,6 +19,7 @@ import { allSteps } from "../../src/vocabulary/steps.ts";
 import { DenialsInForce } from "../../src/warden/denials-in-force.ts";
 import { Tracker } from "../../src/warden/tracker.ts";
 import { policyOf } from "../policy/helpers.ts";
+import { DenyingWatch, denied } from "./denied-network.ts";
 import { drainAll, whyNot } from "./ebpf-watch.ts";
 import { Actor, ActorFolder, NetworkWatch } from "./network-watch.ts";
 
@@ -25,6 +27,7 @@ const reason = whyNot();
 if (reason !== undefined) console.log(`skipped: ${reason}`);
 
 const CROWD = 200;
+const PORT = 18_487;
 const RING_BYTES = 64 << 10;
 
 /** Takes note of the descriptors of what the sensor uses. */
@@ -104,6 +107,26 @@ test.skipIf(reason !== undefined)(
     const scan = found.map(({ pid }) => ({ pid, kernelThread: false, facts: unknownFacts }));
     tracker.forget(tracker.reconcile(scan, monotonicNow()).missing);
     expect(map.keys()).toHaveLength(before);
+  },
+  30_000,
+);
+
+test.skipIf(reason !== undefined)(
+  "a child that cannot inherit what its parent is denied, because there is no room, is counted",
+  async () => {
+    using denying = new DenyingWatch();
+    const { denials } = denying;
+    await using actor = await denying.start();
+    const set = denying.setOf(denied("127.0.0.0/8"));
+    const sets = { set, afterExec: set };
+    expect(denials.assign(denying.judged(actor), sets)).toBe(true);
+    expect(await actor.do(`fork tcp 127.0.0.1 ${PORT}`)).toMatchObject({ errno: EPERM });
+    expect(denials.full).toBe(0);
+    // Above the highest number that a process can have.
+    let pid = 1 << 22;
+    while (denials.assign({ pid, startTicks: 1, execId: undefined }, sets)) pid += 1;
+    expect((await actor.do(`fork tcp 127.0.0.1 ${PORT}`)).errno).not.toBe(EPERM);
+    expect(denials.full).toBeGreaterThan(0);
   },
   30_000,
 );

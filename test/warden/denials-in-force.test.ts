@@ -21,6 +21,7 @@ const ENOSPC = 28;
 /** A kernel that notes what it is asked for. */
 class FakeKernel implements NetworkDenials {
   renewed = 0;
+  full = 0;
   beats = 0;
   readonly isInherited = false;
   readonly calls: string[] = [];
@@ -188,4 +189,17 @@ test("a process for which the kernel has no room keeps what it inherited, whatev
   parents.set(found, [processOf(12, below), service]);
   denials.assign(found);
   expect(kernel.lastSets).toEqual({ set: inherited ?? 0, afterExec: inherited ?? 0 });
+});
+
+test("a child for which the kernel had no room is reported, until every process is pointed to its set again", () => {
+  const { denials, epoch, kernel } = rig({ under: ["shopd"] });
+  denials.work(1e9);
+  expect(denials.problem).toBeUndefined();
+  kernel.full += 1;
+  denials.work(3e9);
+  expect(denials.problem).toContain("no room");
+  epoch.current += 1;
+  allSteps(denials.applying());
+  denials.work(5e9);
+  expect(denials.problem).toBeUndefined();
 });

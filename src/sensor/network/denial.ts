@@ -50,6 +50,11 @@ export interface NetworkDenials {
    * a later process has the pid by now, nothing changes: its entry is its own.
    */
   assign(process: DeniedProcess, sets: DenySets): boolean;
+  /**
+   * How often the kernel had no room to let a child inherit what its parent is denied. Where it runs copies of its programs,
+   * each of them counts.
+   */
+  readonly full: number;
   /** How many entries of an earlier epoch `assign` has replaced so far. */
   readonly renewed: number;
   /**

@@ -14,6 +14,7 @@ function denialsOf(refusal: string | undefined, defined: DeniedNetwork[] = []): 
   return {
     isInherited: false,
     renewed: 0,
+    full: 0,
     get problem() {
       return problem;
     },

@@ -286,9 +286,9 @@ export function clearBits(field: number, bits: number): Code {
   return [load(4, r1, r0, field), aluImm("and", r1, ~bits), store(4, r0, field, r1)];
 }
 
-/** Counts a record that found no room. Loses r1 and r2. */
-function countLost(maps: NetworkMaps): Code {
-  return [loadMapValue(r1, maps.page, networkPage.lost), movImm(r2, 1), atomicAdd(8, r1, 0, r2)];
+/** Adds 1 to a 64-bit counter of the page. Loses r1 and r2. */
+export function countInPage({ page }: NetworkMaps, counter: number): Code {
+  return [loadMapValue(r1, page, counter), movImm(r2, 1), atomicAdd(8, r1, 0, r2)];
 }
 
 /**
@@ -315,7 +315,7 @@ export function offer(maps: NetworkMaps, size: number, name: string): Code {
     callHelper(helpers.ringbufOutput),
     jumpIfImm(r0, "==", 0, `${name}: done`),
     labelHere(`${name}: no room`),
-    countLost(maps),
+    countInPage(maps, networkPage.lost),
     labelHere(`${name}: done`),
   ];
 }

@@ -69,6 +69,10 @@ export class KernelDenials implements NetworkDenials {
     this.setEpoch(0);
   }
 
+  get full(): number {
+    return Number(this.counters[networkPage.full >>> 3]);
+  }
+
   get isInherited(): boolean {
     return this.inherited.length > 0;
   }

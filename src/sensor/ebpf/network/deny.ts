@@ -34,7 +34,16 @@ import { trieValue } from "../../network/filter-maps.ts";
 import { enter, leave, lookUp, toTicks } from "../code.ts";
 import { skipUnlessLast } from "../exit.ts";
 import { commonLayout } from "../layout.ts";
-import { copyAddress, jumpIfListed, KEY, type NetworkMaps, prefixLength, readPage, VALUE } from "./code.ts";
+import {
+  copyAddress,
+  countInPage,
+  jumpIfListed,
+  KEY,
+  type NetworkMaps,
+  prefixLength,
+  readPage,
+  VALUE,
+} from "./code.ts";
 import type { NetworkKernelLayout } from "./kernel.ts";
 import {
   DENY_BY_USER,
@@ -153,6 +162,8 @@ export function inheritDenialProgram(kernel: NetworkKernelLayout, maps: NetworkM
     store(8, fp, KEY, r8),
     [loadMap(r1, maps.deniedProcesses), addTo(r2, fp, KEY), addTo(r3, fp, VALUE), movImm(r4, 0)],
     callHelper(helpers.mapUpdate),
+    jumpIfImm(r0, "==", 0, "end"),
+    countInPage(maps, networkPage.full),
     labelHere("end"),
     leave(kernel),
   ];

@@ -149,7 +149,9 @@ export const networkPage = {
   beat: 56, // u64
   /** ns after `beat` from which nothing is denied; 0: never. */
   limit: 64, // u64
-  size: 72,
+  /** Children that did not inherit what their parent is denied, for lack of room. */
+  full: 72, // u64
+  size: 80,
 } as const;
 
 export const listenFlags = { ignoreRandomPorts: 1, hostNamespaceOnly: 2 } as const;
