@@ -89,6 +89,8 @@ export class FactsReader implements Disposable {
   private readonly statReads: LimitedReads;
   /** The process whose `stat` was read last keeps its readers waiting. */
   private isLocked = false;
+  /** The length of `status` in the folder's buffer, if `keepsWaiting` has read that last; else negative. */
+  private statusLength = -1;
   private readonly onUnreadable: FactsOptions["onUnreadable"];
   private readonly terminals: readonly TerminalDriver[];
   /** The mount namespace of pid 1: the host's. */
@@ -198,7 +200,8 @@ export class FactsReader implements Disposable {
       this.onUnreadable?.(pid, realUid);
       return factsFromEvents({ ...known, realUid });
     }
-    this.beginArguments(known.realUid, occasion);
+    const shown = known.realUid === undefined ? this.realUidIn(this.statusLength) : undefined;
+    this.beginArguments(known.realUid, occasion, shown);
     const link = this.link(procEntry.exe);
     const ended = link === undefined ? this.endArguments(pid) : undefined;
     // It has ended, and perhaps nobody has waited for it yet: the rest would show no more than events have told.
@@ -243,12 +246,12 @@ export class FactsReader implements Disposable {
 
   /**
    * Begins to read the arguments of the open process, which another thread does while this one reads the rest.
-   * `toldRealUid`: its real user, if events have told.
+   * `toldRealUid`: its real user, if events have told. `shown`: what `status` has just shown, if it was read.
    */
-  private beginArguments(toldRealUid: number | undefined, occasion: Occasion): void {
+  private beginArguments(toldRealUid: number | undefined, occasion: Occasion, shown?: number): void {
     this.isRealUidTold = toldRealUid !== undefined;
     // Before the read: the process may end while it hangs, if another one has the same memory (CLONE_VM of clone(2)).
-    this.realUidBefore = toldRealUid ?? this.realUid();
+    this.realUidBefore = toldRealUid ?? shown ?? this.realUid();
     this.argumentReads.begin(this.folder.openEntry(procEntry.cmdline), this.argumentBytes + 1, occasion);
   }
 
@@ -307,7 +310,12 @@ export class FactsReader implements Disposable {
         : ([procEntry.status, mayBeInExec] as const);
     const length = folder.read(entry);
     this.isLocked = false;
-    if (length < 0 || !mayBe(folder.data, length)) return false;
+    this.statusLength = -1;
+    if (length < 0) return false;
+    if (!mayBe(folder.data, length)) {
+      if (entry === procEntry.status) this.statusLength = length;
+      return false;
+    }
     statReads.begin(folder.openEntry(procEntry.stat), STAT_BYTES, occasion);
     const result = statReads.end();
     this.isLocked = result === -ETIMEDOUT || result === -EBUSY;
@@ -315,7 +323,11 @@ export class FactsReader implements Disposable {
   }
 
   private realUid(): number | undefined {
-    const length = this.folder.read(procEntry.status);
+    return this.realUidIn(this.folder.read(procEntry.status));
+  }
+
+  /** The real user in the `status` of this length, which was read last; undefined if it is negative. */
+  private realUidIn(length: number): number | undefined {
     if (length < 0) return undefined;
     const status = parseStatus(this.folder.data, length);
     return "failure" in status ? undefined : status.realUid;

@@ -1,4 +1,4 @@
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, spyOn, test } from "bun:test";
 import {
   closeSync,
   copyFileSync,
@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ProcessFolder, procEntry } from "../../../src/linux/proc/read.ts";
 import { encodeText } from "../../../src/linux/text.ts";
 import type { ProcessFacts } from "../../../src/sensor/event.ts";
 import { FactsReader, factsFromEvents, nothingKnown } from "../../../src/sensor/procfs/facts-reader.ts";
@@ -315,4 +316,14 @@ test("how it was started is read, of other users' processes too", async () => {
       await child.exited;
     }
   }
+});
+
+test("a scan reads `status` once of each process, before all that may wait for a lock", () => {
+  using reader = new FactsReader();
+  using reads = spyOn(ProcessFolder.prototype, "read");
+  const { realUid } = reader.read(process.pid);
+  const entries = reads.mock.calls.map(([entry]) => entry);
+  expect(realUid).toBe(process.getuid?.());
+  expect(entries.filter((entry) => entry === procEntry.status)).toHaveLength(1);
+  expect(entries.indexOf(procEntry.status)).toBe(0);
 });
