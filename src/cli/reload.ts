@@ -1,11 +1,12 @@
 // `treewarden reload`: has the running warden read configuration, policies and baselines again, and shows what changed.
 import { Command } from "commander";
 import { defaultStateDirectory } from "../config/config.ts";
+import type { WardenAnswer } from "../warden/warden-answer.ts";
 import type { WardenStatus } from "../warden/warden-status.ts";
 import { CONFIRM_HINT } from "./enforcement.ts";
 import { configOption, type HostFlags, hostConfig, stateDirOption } from "./host-settings.ts";
 import { CommandError, exitCodes, hint, warn } from "./output.ts";
-import { type AnswerWait, askWarden, isWardenRunning, noWardenRuns } from "./request-warden.ts";
+import { askWarden, isWardenRunning, noWardenRuns } from "./request-warden.ts";
 import { rulesText } from "./rules-text.ts";
 import { heldRules } from "./status.ts";
 
@@ -20,22 +21,23 @@ export function reloadCommand(): Command {
 }
 
 /**
- * A reload that changes `enforcement` is answered by the warden's successor. A warden waits 20 s for that, and is then
- * started again, which answers too. systemd gives ExecReload 90 s.
+ * The longest time, in ms, that the command takes. A reload that changes `enforcement` is answered by the warden's successor:
+ * a warden waits 20 s for one, and is then started again, and that answers. The unit gives ExecReload 60 s.
  */
-const LIMIT_S = 60;
-
-const wait: AnswerWait = {
-  limitMs: LIMIT_S * 1_000,
-  intervalMs: 5_000,
-  onWaiting: (seconds) =>
-    warn(`waiting for the warden, which may be replaced: ${seconds} s of at most ${LIMIT_S}`),
-};
+const LIMIT_MS = 45_000;
+const NOTICE_MS = 5_000;
 
 async function reload(flags: HostFlags): Promise<void> {
   const stateDirectory = stateDirectoryOf(flags);
-  const before = (await askWarden(stateDirectory, { kind: "status" }, wait))?.status;
-  const answer = await askWarden(stateDirectory, { kind: "reload" }, wait);
+  const end = performance.now() + LIMIT_MS;
+  const ask = (kind: "status" | "reload"): Promise<WardenAnswer | undefined> =>
+    askWarden(
+      stateDirectory,
+      { kind },
+      { limitMs: end - performance.now(), intervalMs: NOTICE_MS, onWaiting: warnOfWaiting },
+    );
+  const before = (await ask("status"))?.status;
+  const answer = await ask("reload");
   if (answer === undefined) throw noWardenRuns(stateDirectory);
   const { problems, notes } = answer;
   if (problems.length > 0)
@@ -45,13 +47,17 @@ async function reload(flags: HostFlags): Promise<void> {
       "correct them and reload again; treewarden run --check checks them",
     );
   // A warden that has capabilities to give up is replaced after it has answered.
-  const after = (await askWarden(stateDirectory, { kind: "status" }, wait))?.status;
+  const after = (await ask("status"))?.status;
   if (before && after) {
     const held = after.enforcement === "observe" ? [] : heldRules(after);
     warn(...changesOf(before, after), ...held);
     if (held.length > 0) hint(CONFIRM_HINT);
   }
   if (notes.length > 0) warn(...notes);
+}
+
+function warnOfWaiting(seconds: number): void {
+  warn(`the warden has not answered for ${seconds} s: it may be starting or being replaced; waiting`);
 }
 
 /** A configuration with errors is refused by the warden, so that the journal and `status` have it too. */

@@ -116,7 +116,7 @@ export async function askWarden(
     if (now > start + limitMs)
       throw new CommandError(
         exitCodes.fault,
-        `the warden on ${stateDirectory} has not answered within ${limitMs / 1_000} s`,
+        `the warden on ${stateDirectory} has not answered within ${Math.ceil(limitMs / 1_000)} s`,
         "treewarden status shows what is in force; treewarden events and the log of the service (journalctl -u treewarden) show what became of it",
       );
     if (now >= noticeAt) {

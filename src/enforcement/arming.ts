@@ -29,7 +29,10 @@ export interface ActingRule extends NamedRule {
   readonly inherited: boolean;
 }
 
-/** The enabled rules of `policy` whose action ends, stops or refuses something, in its order, and last the default if it does. */
+/**
+ * The enabled rules of `policy` whose action ends, stops or refuses something, in its order, and last the default if it
+ * does.
+ */
 export function actingRules(policy: Policy): readonly ActingRule[] {
   const named = policy.role.split("+");
   const acting = policy.rules

@@ -257,7 +257,9 @@ export class Learner {
     return secondsLeft(this.learning.state, this.inputs.now());
   }
 
-  /** Something waits to be reported or saved, or trees have reached the journal of which the saved state does not know that. */
+  /**
+   * Something waits to be reported or saved, or trees have reached the journal of which the saved state does not know that.
+   */
   get hasReports(): boolean {
     return (
       this.cannotSave ||

@@ -24,7 +24,7 @@ import { formatWardenAnswer, type WardenAnswer } from "./warden-answer.ts";
 import type { WardenCapture } from "./warden-capture.ts";
 import type { WardenStatus } from "./warden-status.ts";
 
-/** A command waits at most 60 s for its answer. */
+/** A command waits at most 45 s for its answer. */
 const ABANDONED_S = 120;
 
 export interface WardenRequestsInputs {
