@@ -4,7 +4,7 @@ import { parseNetwork } from "../vocabulary/ip-network.ts";
 import { compileRegularExpression } from "../vocabulary/regular-expression.ts";
 import { hasAddressIn, networksOf } from "./cidr.ts";
 import { anyOf, compileGlob, compileTreeGlob, GlobError, madeOnce, type TextTest } from "./glob.ts";
-import { necessaryText } from "./necessary-text.ts";
+import { necessaryTexts } from "./necessary-text.ts";
 
 /** `isChecked`: the texts are known to be valid. */
 type Compile = (texts: readonly string[], isChecked: boolean) => TextTest;
@@ -26,9 +26,10 @@ function compileExpression(text: string, isChecked: boolean): TextTest {
     throw new TextError(`a regular expression of more than ${EXPRESSION_LIMIT} characters`);
   if (!isChecked) checkExpression(text);
   const expression = madeOnce(() => compileRegularExpression(text));
-  const necessary = necessaryText(text);
+  const necessary = necessaryTexts(text);
   if (necessary === undefined) return (value) => expression().test(value);
-  return (value) => value.includes(necessary) && expression().test(value);
+  const hasOne = anyOf(necessary.map((one) => (value) => value.includes(one)));
+  return (value) => hasOne(value) && expression().test(value);
 }
 
 function checkExpression(text: string): void {

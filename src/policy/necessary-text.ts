@@ -1,72 +1,94 @@
-// A text that every match of a regular expression contains. Looking for it takes some 20 ns; the expression takes 500 and
-// more, and is only compiled once a text has it.
+// Texts of which every match of a regular expression contains one. Looking for one takes some 20 ns; the expression takes
+// 500 and more, and is only compiled once a text has one of them.
 
-/** Shorter ones are in most texts. */
-const SHORTEST = 3;
+/** More alternatives than this take longer to look for than the expression. */
+const MOST_TEXTS = 16;
 /** Characters that stand for themselves, also after a backslash if they are not a letter or a digit. */
 const plain = /[A-Za-z0-9_ /=:;,@%&<>"'`~#!-]/;
 const punctuation = /[^A-Za-z0-9]/;
-/** Quantifiers, after which the character before may be missing. */
+const repetition = /\{\d+(,\d*)?\}/y;
+/** Quantifiers, after which what stands before may be missing. */
 const optional = new Set(["*", "?", "{"]);
 
+/** `end`: the position behind what was read. `texts` is undefined if a match may have none. */
+interface Part {
+  readonly texts: readonly string[] | undefined;
+  readonly end: number;
+}
+
 /**
- * The longest plain text in the outermost sequence of `expression`, of RE2's syntax; undefined if there is none of at
- * least 3 characters. What this function does not understand ends a text, or leaves none.
+ * Texts of which each match of `expression`, of RE2's syntax, contains at least one: the plain text of the outermost
+ * sequence, or those of the alternatives in a group, whichever has the longest shortest one. undefined if there are none,
+ * or if the expression has what this function does not understand.
  */
-export function necessaryText(expression: string): string | undefined {
+export function necessaryTexts(expression: string): readonly string[] | undefined {
   const body = expression.startsWith("(?s)") ? expression.slice(4) : expression;
   // Other flags may change what a character stands for, \Q begins a quotation, \C and \p are longer than one character.
   if (body.includes("(?") || /\\[^bBdDsSwWtn.[\](){}*+?^$|\\/-]/.test(body)) return undefined;
-  let longest = "";
+  const { texts, end } = readAlternatives(body, 0);
+  return end === body.length ? texts : undefined;
+}
+
+/** Up to the parenthesis that ends the group, or to the end of the expression. */
+function readAlternatives(body: string, start: number): Part {
+  let end = start - 1;
+  let texts: readonly string[] | undefined = [];
+  do {
+    const branch = readSequence(body, end + 1);
+    texts = texts === undefined || branch.texts === undefined ? undefined : [...texts, ...branch.texts];
+    end = branch.end;
+  } while (body[end] === "|");
+  return { texts: texts !== undefined && texts.length <= MOST_TEXTS ? texts : undefined, end };
+}
+
+/** Up to the next alternative or the end of the group. `end` is NaN if it has what this function does not understand. */
+function readSequence(body: string, start: number): Part {
+  let best: readonly string[] | undefined;
   let text = "";
-  const end = (): void => {
-    if (text.length > longest.length) longest = text;
+  const offer = (texts: readonly string[] | undefined): void => {
+    if (texts !== undefined && shortest(texts) > shortest(best ?? [""])) best = texts;
+  };
+  const endText = (): void => {
+    offer([text]);
     text = "";
   };
-  for (let i = 0; i < body.length; i++) {
+  let i = start;
+  while (i < body.length && body[i] !== "|" && body[i] !== ")") {
     const character = body[i] ?? "";
     const escaped = character === "\\" ? (body[i + 1] ?? "") : undefined;
-    const literal = escaped === undefined ? character : escaped;
     const isLiteral = escaped === undefined ? plain.test(character) : punctuation.test(escaped);
-    if (character === "|") return undefined;
-    if (escaped !== undefined) i += 1;
-    if (isLiteral && literal !== "") {
-      if (optional.has(body[i + 1] ?? "")) end();
-      else text += literal;
+    i += escaped === undefined ? 1 : 2;
+    if (isLiteral) {
+      if (optional.has(body[i] ?? "")) endText();
+      else text += escaped ?? character;
       continue;
     }
-    end();
-    if (character === "(" || character === "[") i = closing(body, i);
-    if (character === "{") i = body.indexOf("}", i);
-    if (i < 0 || i >= body.length) return undefined;
-  }
-  end();
-  return longest.length < SHORTEST ? undefined : longest;
-}
-
-/** Where the group or class that begins at `start` ends; behind the expression if it does not. */
-function closing(body: string, start: number): number {
-  let depth = 0;
-  for (let i = start; i < body.length; i++) {
-    const character = body[i];
-    if (character === "\\") i += 1;
-    else if (character === "[") {
-      // A bracket that comes first within a class stands for itself.
-      const first = body[i + 1] === "^" ? i + 2 : i + 1;
-      const end = endOfClass(body, body[first] === "]" ? first + 1 : first);
-      if (depth === 0) return end;
-      i = end;
-    } else if (character === "(") depth += 1;
-    else if (character === ")") {
-      depth -= 1;
-      if (depth === 0) return i;
+    endText();
+    if (character === "[") i = endOfClass(body, i) + 1;
+    if (character === "(") {
+      const group = readAlternatives(body, i);
+      i = group.end + 1;
+      if (!optional.has(body[i] ?? "")) offer(group.texts);
+    }
+    if (character === "{") {
+      repetition.lastIndex = i - 1;
+      // A brace that begins no repetition stands for itself, and so may what follows it.
+      i = repetition.test(body) ? repetition.lastIndex : Number.NaN;
     }
   }
-  return body.length;
+  endText();
+  return { texts: best, end: i };
 }
 
+function shortest(texts: readonly string[]): number {
+  return Math.min(...texts.map((text) => text.length));
+}
+
+/** The position of the bracket that ends the class whose first character is at `start`. */
 function endOfClass(body: string, start: number): number {
-  for (let i = start; i < body.length; i++) {
+  const first = body[start] === "^" ? start + 1 : start;
+  // A bracket that comes first within a class stands for itself.
+  for (let i = body[first] === "]" ? first + 1 : first; i < body.length; i++) {
     if (body[i] === "\\") i += 1;
     else if (body[i] === "[" && body[i + 1] === ":") {
       const end = body.indexOf(":]", i + 2);
