@@ -1,5 +1,4 @@
 // `treewarden reporter`: internal, started by the supervisor. Becomes an unprivileged user before it does anything.
-import { configSchema } from "../config/config.ts";
 import { setCloseOnExec } from "../linux/descriptor.ts";
 import { readPackets } from "../linux/packets.ts";
 import { becomeUser, type User } from "../linux/process.ts";
@@ -23,7 +22,7 @@ import { CommandError, exitCodes, warn } from "./output.ts";
 export async function reporter(text: string, as: string | undefined): Promise<void> {
   // systemd sends SIGTERM to all processes of a unit; the reporter has to store what the warden sends until its end.
   ignoreSignals(handledSignals);
-  const { user, options: planned, timeZone } = parseReporterPlan(text, configSchema);
+  const { user, options: planned, timeZone } = parseReporterPlan(text);
   // As root, and so before it becomes its user.
   const options = { ...planned, otlp: await currentCertificates(planned.otlp) };
   if (user !== null) dropRights(user);

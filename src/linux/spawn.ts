@@ -20,6 +20,13 @@ export function copyHigh(fd: number): number {
   return checked("fcntl F_DUPFD_CLOEXEC", libc.fcntl(fd, F_DUPFD_CLOEXEC, FIRST_COPY), String(fd));
 }
 
+/** As `copyHigh`, but closes `fd`. */
+export function moveHigh(fd: number): number {
+  const copy = copyHigh(fd);
+  closeDescriptor(fd);
+  return copy;
+}
+
 /**
  * The arguments to put before a command's arguments to run it with this program: none for the compiled binary, the main
  * script when treewarden runs from source.
@@ -74,8 +81,7 @@ function emptyInput(): number {
   if (endOfInput !== undefined) return endOfInput;
   const [read, write] = createPipe();
   closeDescriptor(write);
-  endOfInput = copyHigh(read);
-  closeDescriptor(read);
+  endOfInput = moveHigh(read);
   return endOfInput;
 }
 

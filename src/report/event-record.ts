@@ -1,6 +1,7 @@
 // The record of an event: a flat object whose names come from the vocabulary. All outputs use it.
 import type { EnvironmentVariable } from "../vocabulary/environment.ts";
-import { type ListedVariable, stampNames } from "../vocabulary/variables.ts";
+import { stampNames } from "../vocabulary/stamp-names.ts";
+import type { ListedVariable } from "../vocabulary/variables.ts";
 
 export type RecordValue = string | number | boolean | null | readonly string[] | readonly number[];
 

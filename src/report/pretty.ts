@@ -4,7 +4,7 @@ import { printable } from "../linux/text.ts";
 import { networkKinds } from "../sensor/event.ts";
 import { colours, endOfColour } from "../vocabulary/colours.ts";
 import { eventKinds, type RecordedEventName } from "../vocabulary/event-kinds.ts";
-import { stampNames } from "../vocabulary/variables.ts";
+import { stampNames } from "../vocabulary/stamp-names.ts";
 import type { EventRecord, RecordValue } from "./event-record.ts";
 import { localTime } from "./local-time.ts";
 import { hostAndPort } from "./network-fields.ts";

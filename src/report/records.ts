@@ -10,13 +10,8 @@ import { environmentVariable, isEnvironmentVariable } from "../vocabulary/enviro
 import { eventKinds, type RecordedKind } from "../vocabulary/event-kinds.ts";
 import type { EventName, OutputName } from "../vocabulary/event-names.ts";
 import { creationTime, type ProcessKey } from "../vocabulary/process-key.ts";
-import {
-  type JudgedVariable,
-  judgedNames,
-  judgedRow,
-  judgedRows,
-  stampNames,
-} from "../vocabulary/variables.ts";
+import { stampNames } from "../vocabulary/stamp-names.ts";
+import { type JudgedVariable, judgedNames, judgedRow, judgedRows } from "../vocabulary/variables.ts";
 import { boundedArguments, boundedText } from "./bounded-arguments.ts";
 import { type EventRecord, isTexts, type RecordDraft } from "./event-record.ts";
 import { networkFields } from "./network-fields.ts";

@@ -9,7 +9,7 @@ import {
   type StatedPlace,
   statedPlace,
 } from "../report/journal-chain.ts";
-import { stampNames } from "../vocabulary/variables.ts";
+import { stampNames } from "../vocabulary/stamp-names.ts";
 import { timeOfRecord } from "./journal-schema.ts";
 import { isKeptRecord } from "./kept-records.ts";
 

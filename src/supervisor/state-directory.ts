@@ -5,14 +5,12 @@ import {
   closeSync,
   constants,
   fchmodSync,
-  ftruncateSync,
   lchownSync,
   lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
-  writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { tryLock } from "../linux/flock.ts";
@@ -96,16 +94,6 @@ function lock(directory: string): number | Refusal {
   closeSync(fd);
   const who = holder === undefined ? "another treewarden" : `another treewarden (pid ${holder})`;
   return { kind: "usage", reason: `${who} runs on ${directory}` };
-}
-
-/** Writes this process's pid into the lock file, for the error message of a second run. */
-export function signLock(fd: number): void {
-  try {
-    // Writing before truncating: a reader never sees an empty file.
-    ftruncateSync(fd, writeSync(fd, `${process.pid}\n`, 0));
-  } catch {
-    // A full disk must not prevent the start. A second run is refused all the same.
-  }
 }
 
 export interface StateDirectory {

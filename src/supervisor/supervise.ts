@@ -1,33 +1,24 @@
-// Entry points of the supervisor: `supervise` for `treewarden run`, and `continueSupervising` for the hidden commands
-// that the process then executes.
+// The start of a run: `treewarden run` prepares what all processes share, and becomes the supervisor, which goes on in
+// continue-supervising.ts.
 
-import { closeDescriptor, createPipe } from "../linux/descriptor.ts";
-import { EPOLLIN, Poll } from "../linux/epoll.ts";
+import { createPipe } from "../linux/descriptor.ts";
 import { createWatch, watchGrowth } from "../linux/inotify.ts";
 import { createSealedFile } from "../linux/memfd.ts";
-import { releaseStartMemory } from "../linux/own-memory.ts";
-import { pidfdOpen } from "../linux/pidfd.ts";
-import { isHungUp } from "../linux/poll.ts";
-import { getppid, replaceProcess, setProcessName, type User } from "../linux/process.ts";
+import { replaceProcess, type User } from "../linux/process.ts";
 import { blockSignals } from "../linux/signalfd.ts";
-import { copyHigh, ownArguments } from "../linux/spawn.ts";
+import { moveHigh, ownArguments } from "../linux/spawn.ts";
 import { isTerminal } from "../linux/terminal.ts";
 import { Timer } from "../linux/timerfd.ts";
 import { messageOf } from "../vocabulary/errors.ts";
 import { supervisorEnvironment } from "./environment.ts";
 import { DEAD_MAN_MS, handledSignals } from "./inherited.ts";
-import { KeptDescriptors } from "./kept-objects.ts";
 import { createLink, linkNames } from "./links.ts";
 import { log } from "./log.ts";
 import { serviceManagerOf } from "./service-notifier.ts";
-import { receiveUpdates } from "./standby-updates.ts";
-import { signLock, takeStateDirectory } from "./state-directory.ts";
-import { Supervisor } from "./supervisor.ts";
+import { takeStateDirectory } from "./state-directory.ts";
 import {
   completeDescriptors,
   type Descriptors,
-  mapDescriptors,
-  parseSupervisorPlan,
   planArguments,
   type SupervisorPlan,
 } from "./supervisor-plan.ts";
@@ -140,62 +131,6 @@ export function supervise(options: SuperviseOptions): number {
     return refuse(`cannot become the supervisor: ${messageOf(problem)}`, 3);
   }
 }
-
-/**
- * Runs the hidden commands `treewarden supervisor`, the first supervisor of a run, and `treewarden standby`, which
- * takes over when the supervisor dies. `text` is the plan. Resolves with the exit code.
- */
-export async function continueSupervising(text: string): Promise<number> {
-  const plan = parseSupervisorPlan(text);
-  const updates = plan.updates === undefined ? undefined : moveHigh(plan.updates);
-  let descriptors = mapDescriptors(plan.descriptors, moveHigh);
-  const kept = new KeptDescriptors();
-  process.chdir("/");
-  if (plan.standbyOf !== undefined && updates !== undefined) {
-    setProcessName("treewarden-stby");
-    await releaseStartMemory();
-    descriptors = waitForEndOf(plan.standbyOf, updates, descriptors, kept);
-    closeDescriptor(updates);
-  }
-  setProcessName("treewarden");
-  signLock(descriptors.lock);
-  using supervisor = new Supervisor({ ...plan, descriptors }, kept);
-  return await supervisor.run();
-}
-
-function moveHigh(fd: number): number {
-  const copy = copyHigh(fd);
-  closeDescriptor(fd);
-  return copy;
-}
-
-/** Returns when the parent process `pid` has ended, with the descriptors that it had in the end; `kept` likewise. */
-function waitForEndOf(
-  pid: number,
-  updates: number,
-  descriptors: Descriptors,
-  kept: KeptDescriptors,
-): Descriptors {
-  using handle = pidfdOpen(pid);
-  // If `pid` is not the parent any more, the parent has ended and the pid may have been reused.
-  if (handle === null || getppid() !== pid) return receiveUpdates(updates, descriptors, kept);
-  using poll = new Poll(2);
-  poll.add(handle.fd, PARENT, EPOLLIN);
-  poll.add(updates, UPDATES, EPOLLIN);
-  let current = descriptors;
-  for (;;) {
-    const ready = poll.wait(-1);
-    const tokens = [...poll.tokens.subarray(0, ready)];
-    // The parent's last updates are read also when its end is seen first.
-    current = receiveUpdates(updates, current, kept);
-    if (tokens.includes(PARENT)) return receiveUpdates(updates, current, kept);
-    // The parent's end of the socket is closed, so it is ending.
-    if (isHungUp(updates)) poll.remove(updates);
-  }
-}
-
-const PARENT = 1;
-const UPDATES = 2;
 
 function refuse(reason: string, code: number): number {
   log(reason);

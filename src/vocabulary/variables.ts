@@ -1189,8 +1189,6 @@ export function isTestVariable(name: string): name is TestVariable {
 
 export const variableNames: readonly ListedVariable[] = Object.keys(table).filter(isListed);
 export const judgedNames: readonly ListedJudged[] = variableNames.filter(isListedJudged);
-/** What every record has, and every line of `--output json`. */
-export const stampNames = ["timestamp", "event.name", "log.record.uid"] as const satisfies VariableName[];
 
 /** The kinds among `kinds` whose events do not have the variable. */
 export function kindsWithout(name: JudgedVariable, kinds: readonly JudgedKind[]): readonly JudgedKind[] {

@@ -23,3 +23,8 @@ test("gzip(1) reads it", () => {
   expect(run.stderr.toString()).toBe("");
   expect(run.stdout.toString()).toBe(`${"a".repeat(100_000)}b\n`);
 });
+
+test("a part that takes several blocks is one part all the same", () => {
+  const text = Array.from({ length: 40_000 }, (_, i) => Bun.hash(String(i)).toString(36)).join("");
+  expect(gunzipSync(gzipOf([gzipPart(text), gzipPart("end")])).toString()).toBe(`${text}end`);
+});

@@ -15,7 +15,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Refusal, signLock, takeStateDirectory } from "../../src/supervisor/state-directory.ts";
+import { signLock } from "../../src/supervisor/sign-lock.ts";
+import { type Refusal, takeStateDirectory } from "../../src/supervisor/state-directory.ts";
 
 let folder = "";
 let directory = "";

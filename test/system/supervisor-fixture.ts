@@ -6,6 +6,7 @@ import { EPOLLIN, Poll } from "../../src/linux/epoll.ts";
 import { becomeUser, forbidInspection, type User } from "../../src/linux/process.ts";
 import { receivePacket, sendPacket } from "../../src/linux/socketpair.ts";
 import { Timer } from "../../src/linux/timerfd.ts";
+import { continueSupervising } from "../../src/supervisor/continue-supervising.ts";
 import {
   AS_SUCCESSOR,
   DEAD_MAN_EXPIRATIONS,
@@ -14,7 +15,7 @@ import {
   readWardenControl,
   sendWardenMessage,
 } from "../../src/supervisor/inherited.ts";
-import { continueSupervising, supervise } from "../../src/supervisor/supervise.ts";
+import { supervise } from "../../src/supervisor/supervise.ts";
 import { readPlan } from "../../src/supervisor/supervisor-plan.ts";
 
 const deadManMs = 400;
