@@ -34,7 +34,7 @@ export class KernelDenials implements NetworkDenials {
   private readonly assigned = new Map<number, number>();
   /** Peers are denied from now on; called for each set. */
   onDeniedPeers: () => void = () => undefined;
-  /** Why what is denied could be evaded; see `NetworkDenials`. */
+  /** See `NetworkDenials`. */
   problem: string | undefined;
   private readonly key = pinned(8);
   private readonly keyView = new DataView(this.key.buffer);

@@ -21,6 +21,7 @@ import { readNetworkKernelLayout } from "./kernel.ts";
 import { networkPage } from "./layout.ts";
 import { digestOfNetwork, HookRefused, NetworkPrograms, SESSIONS } from "./programs.ts";
 import { UdpSessions } from "./sessions.ts";
+import { storageProblem } from "./storage-problem.ts";
 
 /** Interval, in ns, at which idle UDP sessions are looked for, and the kernel's count of skipped program runs is read. */
 const INTERVAL_NS = 1e9;
@@ -144,17 +145,19 @@ export class NetworkSource implements Disposable {
     this.kept.keep("network", this.programs.descriptors);
   }
 
-  /** Where the kernel refuses it, calls are denied all the same. */
+  /** For the first denial: what it needs besides what watching does. Where the kernel refuses that, calls are denied all the same. */
   private guard(): void {
     const { programs, kernelDenials } = this;
-    if (programs === undefined || programs.isGuarded) return;
+    if (programs === undefined || kernelDenials === undefined || programs.isGuarded) return;
+    const problem = storageProblem(programs.storage);
+    if (problem !== undefined) kernelDenials.problem = problem;
     const cgroup = openSync(this.cgroup ?? rootCgroup(), "r");
     try {
       withLockedMemory(() => programs.guard(cgroup));
       this.kept.keep("network", programs.descriptors);
     } catch (error) {
-      if (kernelDenials !== undefined)
-        kernelDenials.problem = `packets with a source route evade what is denied: ${messageOf(refusal(error, cgroup))}`;
+      // Where every call is refused, nothing is left that such packets could evade.
+      kernelDenials.problem ??= `packets with a source route evade what is denied: ${messageOf(refusal(error, cgroup))}`;
     } finally {
       closeSync(cgroup);
     }
