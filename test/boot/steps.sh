@@ -1,4 +1,4 @@
-# What both guests do: results, treewarden's own test, and denials on the network. For any POSIX shell; the caller sets $results.
+# What both guests do: results, treewarden's own test, and what denials refuse. For any POSIX shell; the caller sets $results.
 
 # Each line of $results is a result: "ok" or "failed", the step, and what was seen, separated by tabs.
 result() { # result ok|failed STEP TEXT

@@ -145,7 +145,7 @@ export class NetworkSource implements Disposable {
     this.kept.keep("network", this.programs.descriptors);
   }
 
-  /** For the first denial: what it needs besides what watching does. Where the kernel refuses that, calls are denied all the same. */
+  /** At the first denial. Where the kernel refuses what denials need besides, calls are denied all the same. */
   private guard(): void {
     const { programs, kernelDenials } = this;
     if (programs === undefined || kernelDenials === undefined || programs.isGuarded) return;

@@ -9,8 +9,8 @@ import { socketPair } from "../../../linux/socketpair.ts";
 const SEND_BUFFER_BYTES = 1;
 
 /**
- * Why processes to which a rule denies anything are refused everything; undefined if they are not. The kernel lets any socket
- * have a value, and allocates the one that this process sets as it does the one that a program asks for.
+ * Why processes to which a rule denies anything are refused everything; undefined if they are not. Any socket can have a
+ * value, and the kernel allocates one that this process sets as it does one that a program asks for.
  *
  * Seen on Linux 7.3: bpf_selem_alloc() gets its memory from kmalloc_nolock() (mm/slub.c), which has none on an x86-64
  * processor without cmpxchg16b.
