@@ -63,7 +63,7 @@ judge_attempts() { # judge_attempts SEEN SEEN-BELOW-ANOTHER ALLOWED DENIED EVERY
     treewarden status | grep -m 1 'the network is not watched' && [ "$1" = "$3" ]
     return
   fi
-  told='are refused all of them'
+  told='are refused all connections'
   if treewarden doctor | grep -q "$told"; then
     treewarden status | grep -m 1 "$told" && [ "$1" = "$5" ]
   else

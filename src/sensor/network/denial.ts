@@ -38,6 +38,8 @@ export interface NetworkDenials {
   readonly isInherited: boolean;
   /** Why what is denied could be evaded, or more is refused than that; for a person. */
   readonly problem?: string | undefined;
+  /** Finds `problem` as far as that can be done before the first denial. */
+  check(): void;
   /**
    * Defines a set that was not defined before, or was removed. Throws a SystemCallError, and leaves the set undefined, if
    * the kernel has no room for it.

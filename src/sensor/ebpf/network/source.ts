@@ -136,6 +136,7 @@ export class NetworkSource implements Disposable {
         programs.isInherited,
       );
       this.kernelDenials.onDeniedPeers = () => this.guard();
+      this.kernelDenials.findProblem = () => storageProblem(programs.storage);
       this.lostSeen = words[networkPage.lostReported >>> 2] ?? 0;
       this.missed = 0;
     }
@@ -145,12 +146,10 @@ export class NetworkSource implements Disposable {
     this.kept.keep("network", this.programs.descriptors);
   }
 
-  /** At the first denial. Where the kernel refuses what denials need besides, calls are denied all the same. */
+  /** Where the kernel refuses it, calls are denied all the same. */
   private guard(): void {
     const { programs, kernelDenials } = this;
     if (programs === undefined || kernelDenials === undefined || programs.isGuarded) return;
-    const problem = storageProblem(programs.storage);
-    if (problem !== undefined) kernelDenials.problem = problem;
     const cgroup = openSync(this.cgroup ?? rootCgroup(), "r");
     try {
       withLockedMemory(() => programs.guard(cgroup));
