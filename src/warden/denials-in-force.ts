@@ -43,8 +43,8 @@ const noRoom = "no room";
 type Answer = DenySets | typeof noRoom;
 
 export class DenialsInForce {
-  /** Why the kernel does not deny all that it could, as far as that is found here. */
-  private ownProblem: string | undefined;
+  /** Why the kernel does not deny all that it could, or refuses more. */
+  problem: string | undefined;
   /** Handles every event that the kernel has made so far; set by the loop that does. */
   catchUp: () => void = () => undefined;
   private readonly inputs: DenialsInputs;
@@ -66,11 +66,6 @@ export class DenialsInForce {
     this.inputs = inputs;
   }
 
-  /** Why the kernel does not deny all that it could, or refuses more; the kernel's part may be found at a later denial. */
-  get problem(): string | undefined {
-    return this.ownProblem ?? (this.compiler === undefined ? undefined : this.kernel?.problem);
-  }
-
   /** Points every process to what it is denied now, one at a step, and then makes void what was before. */
   *applying(): Steps<void> {
     const { policy, enforcement, epoch, processes } = this.inputs;
@@ -84,7 +79,7 @@ export class DenialsInForce {
     this.ofLineages = new WeakMap();
     this.assigned = new WeakMap();
     this.epoch = epoch.current;
-    this.ownProblem = undefined;
+    this.problem = undefined;
     this.compiler = undefined;
     if (kernel === undefined) return;
     const compiler = new DenialCompiler(policy.current, enforcement.states);
@@ -105,6 +100,7 @@ export class DenialsInForce {
     }
     kernel.enforceEpoch();
     for (const set of before) kernel.remove(set);
+    this.problem ??= kernel.problem;
   }
 
   /**
@@ -140,7 +136,7 @@ export class DenialsInForce {
     if (compiler === undefined || kernel === undefined || process.kernelThread || process.pid === 1) return;
     const sets = this.setsOf(process, compiler, kernel);
     if (kernel.assign(process, sets)) this.assigned.set(process, sets);
-    else this.ownProblem ??= "the kernel has no room for what more processes are denied on the network";
+    else this.problem ??= "the kernel has no room for what more processes are denied on the network";
   }
 
   /**
@@ -204,9 +200,13 @@ export class DenialsInForce {
     if (networks.length === 0) return 0;
     const number = this.sets.numberOf(
       JSON.stringify(networks),
-      (set) => kernel.define(set, networks),
+      (set) => {
+        kernel.define(set, networks);
+        // It finds more at the first denial.
+        this.problem ??= kernel.problem;
+      },
       (why) => {
-        this.ownProblem ??= `the kernel has no room for the networks that rules deny: ${why}`;
+        this.problem ??= `the kernel has no room for the networks that rules deny: ${why}`;
       },
     );
     return number === 0 ? undefined : number;

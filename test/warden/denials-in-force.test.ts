@@ -27,8 +27,9 @@ class FakeKernel implements NetworkDenials {
 
   /** How many sets there is room for. */
   room = 100;
-  /** What `check` finds. */
+  /** What `check` finds, and what the first denial does. */
   wrong: string | undefined;
+  wrongAtDenial: string | undefined;
   problem: string | undefined;
 
   check(): void {
@@ -37,6 +38,7 @@ class FakeKernel implements NetworkDenials {
 
   define(): void {
     this.room -= 1;
+    this.problem ??= this.wrongAtDenial;
     if (this.room < 0) throw new SystemCallError("bpf(MAP_UPDATE_ELEM)", ENOSPC);
   }
 
@@ -126,8 +128,10 @@ test("where no rule denies anything, nothing is wrong", () => {
 });
 
 test("what the kernel finds at a later denial is known, too", () => {
-  const { denials, kernel } = rig({ under: ["shopd"] });
-  kernel.problem = "packets with a source route evade what is denied";
+  const { denials, execed, kernel } = rig({ under: ["shopd"] });
+  kernel.wrongAtDenial = "packets with a source route evade what is denied";
+  expect(denials.problem).toBeUndefined();
+  denials.assign(execed(shell, shop));
   expect(denials.problem).toBe("packets with a source route evade what is denied");
 });
 
