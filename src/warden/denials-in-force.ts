@@ -43,7 +43,7 @@ const noRoom = "no room";
 type Answer = DenySets | typeof noRoom;
 
 export class DenialsInForce {
-  /** Why the kernel does not deny all that it could. */
+  /** Why the kernel does not deny all that it could, or refuses more. */
   problem: string | undefined;
   /** Handles every event that the kernel has made so far; set by the loop that does. */
   catchUp: () => void = () => undefined;
@@ -91,6 +91,7 @@ export class DenialsInForce {
     kernel.beat();
     this.fullBefore = kernel.full;
     if (this.compiler !== undefined) {
+      kernel.check();
       for (const process of [...processes()]) {
         this.assign(process);
         yield;
@@ -207,7 +208,11 @@ export class DenialsInForce {
     if (networks.length === 0) return 0;
     const number = this.sets.numberOf(
       JSON.stringify(networks),
-      (set) => kernel.define(set, networks),
+      (set) => {
+        kernel.define(set, networks);
+        // It finds more at the first denial.
+        this.problem ??= kernel.problem;
+      },
       (why) => {
         this.problem ??= `the kernel has no room for the networks that rules deny: ${why}`;
       },

@@ -1,4 +1,4 @@
-# What both guests do: results, and treewarden's own test. For any POSIX shell; the caller sets $results.
+# What both guests do: results, treewarden's own test, and what denials refuse. For any POSIX shell; the caller sets $results.
 
 # Each line of $results is a result: "ok" or "failed", the step, and what was seen, separated by tabs.
 result() { # result ok|failed STEP TEXT
@@ -21,4 +21,52 @@ self_test() {
     sed -nE 's/.*"self_test.source":"([^"]*)","self_test.check":"([^"]*)","self_test.passed":(true|false),"self_test.detail":"([^"]*)".*/\1 \2 \3: \4;/p' |
     sed 's/ true:/:/; s/ false:/ FAILED:/'
   return $code
+}
+
+# A policy that denies 127.0.0.3 to what a script of this test starts, and nothing else to anybody.
+write_deny_policy() {
+  mkdir -p /etc/treewarden/policies
+  cat > /etc/treewarden/policies/boot.json << 'END'
+{ "role": "boot",
+  "rules": [
+    { "id": "boot-denied", "on": ["connect", "send"],
+      "when": { "and": [ { "under": ["boot-denied"] }, { "cidr": [ { "var": "network.peer.address" }, ["127.0.0.3/32"] ] } ] },
+      "action": "deny", "severity": "high" } ],
+  "default": "allow" }
+END
+  cat > /etc/treewarden/config.yaml << 'END'
+policies: [boot]
+enforcement: kill
+armed: [boot/boot-denied]
+armed_since_hours: 0
+network: { connect: { loopback: true }, send: { loopback: true } }
+END
+}
+
+# Runs COMMAND below a script of this name, which waits, by a builtin of the shell, until the warden must have judged it.
+run_below() { # run_below NAME COMMAND
+  mkdir -p /usr/local/bin
+  printf '#!/bin/sh\nread -r begin\n%s\n' "$2" > "/usr/local/bin/$1"
+  chmod +x "/usr/local/bin/$1"
+  { sleep 5; echo begin; } | "/usr/local/bin/$1"
+}
+
+kernel_before_5_12() { uname -r | awk -F . '{ exit !($1 < 5 || ($1 == 5 && $2 < 12)) }'; }
+
+# Whether attempts below boot-denied, and below another script, ended as they must: as ALLOWED where nothing is denied. Where
+# the kernel keeps nothing for a socket, EVERYTHING is refused, and `doctor` and the warden must say so; and before Linux 5.12
+# nothing can be.
+judge_attempts() { # judge_attempts SEEN SEEN-BELOW-ANOTHER ALLOWED DENIED EVERYTHING
+  echo "denied: $1; below another script: $2"
+  [ "$2" = "$3" ] || return
+  if kernel_before_5_12; then
+    treewarden status | grep -m 1 'the network is not watched' && [ "$1" = "$3" ]
+    return
+  fi
+  told='are refused all connections'
+  if treewarden doctor | grep -q "$told"; then
+    treewarden status | sed -n '/^degraded:/,/^enforcement:/p' | grep -m 1 "$told" && [ "$1" = "$5" ]
+  else
+    ! treewarden status | grep "$told" && [ "$1" = "$4" ]
+  fi
 }

@@ -28,9 +28,18 @@ class FakeKernel implements NetworkDenials {
 
   /** How many sets there is room for. */
   room = 100;
+  /** What `check` finds, and what the first denial does. */
+  wrong: string | undefined;
+  wrongAtDenial: string | undefined;
+  problem: string | undefined;
+
+  check(): void {
+    this.problem = this.wrong;
+  }
 
   define(): void {
     this.room -= 1;
+    this.problem ??= this.wrongAtDenial;
     if (this.room < 0) throw new SystemCallError("bpf(MAP_UPDATE_ELEM)", ENOSPC);
   }
 
@@ -62,12 +71,15 @@ class FakeKernel implements NetworkDenials {
 const start = { startTicks: 1, startExact: true, time: 0 };
 
 function rig(...conditions: readonly unknown[]) {
+  return rigOn(new FakeKernel(), ...conditions);
+}
+
+function rigOn(kernel: FakeKernel, ...conditions: readonly unknown[]) {
   const rules = conditions.map((when, i) => ({ id: `d${i}`, on: ["connect"], when, action: "deny" }));
   const policy = policyOf(rules);
   const states = ruleStatesOf(policy, () => true, noOverrides);
   const epoch = { current: 1 };
   const subjects = new Map([shell, shop, below, other].map((each) => [each.lineage, each]));
-  const kernel = new FakeKernel();
   const processes: Process[] = [];
   const spared = new Set<Process>();
   const parents = new Map<Process, readonly Process[]>();
@@ -101,6 +113,27 @@ test("what a service is denied begins with its exec, and what is below it inheri
   expect(denials.isInherited(execed(shell, shop))).toBe(false);
   expect(denials.isInherited(execed(shop, below))).toBe(true);
   expect(denials.isInherited(execed(shell, other))).toBe(true);
+});
+
+test("what is wrong with the kernel is known as soon as a rule may deny, before any process is denied something", () => {
+  const kernel = new FakeKernel();
+  kernel.wrong = "the kernel keeps nothing for a socket";
+  expect(rigOn(kernel, { under: ["shopd"] }).denials.problem).toBe("the kernel keeps nothing for a socket");
+  expect(rigOn(new FakeKernel(), { under: ["shopd"] }).denials.problem).toBeUndefined();
+});
+
+test("where no rule denies anything, nothing is wrong", () => {
+  const kernel = new FakeKernel();
+  kernel.wrong = "the kernel keeps nothing for a socket";
+  expect(rigOn(kernel).denials.problem).toBeUndefined();
+});
+
+test("what the kernel finds at a later denial is known, too", () => {
+  const { denials, execed, kernel } = rig({ under: ["shopd"] });
+  kernel.wrongAtDenial = "packets with a source route evade what is denied";
+  expect(denials.problem).toBeUndefined();
+  denials.assign(execed(shell, shop));
+  expect(denials.problem).toBe("packets with a source route evade what is denied");
 });
 
 test("what depends on the program itself begins with each exec of it", () => {

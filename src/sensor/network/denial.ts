@@ -36,8 +36,10 @@ export interface DenySets {
 export interface NetworkDenials {
   /** Whether processes are still denied what an earlier process of the sensor has assigned, until `enforceEpoch`. */
   readonly isInherited: boolean;
-  /** Why what is denied could be evaded; for a person. */
+  /** Why what is denied could be evaded, or more is refused than that; for a person. */
   readonly problem?: string | undefined;
+  /** Finds `problem` as far as that can be done before the first denial. */
+  check(): void;
   /**
    * Defines a set that was not defined before, or was removed. Throws a SystemCallError, and leaves the set undefined, if
    * the kernel has no room for it.

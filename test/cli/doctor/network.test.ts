@@ -18,6 +18,7 @@ function denialsOf(refusal: string | undefined, defined: DeniedNetwork[] = []): 
     get problem() {
       return problem;
     },
+    check() {},
     define(_, networks) {
       defined.push(...networks);
       problem = refusal;

@@ -402,6 +402,23 @@ describe("what a process is denied", () => {
     expect(networks.size).toBe(0);
   });
 
+  test("is tried once, by `check` or before the first set", () => {
+    for (const isChecked of [true, false]) {
+      const { denials } = made();
+      let calls = 0;
+      denials.findProblem = () => {
+        calls += 1;
+        return "nothing is kept for a socket";
+      };
+      if (isChecked) denials.check();
+      else denials.define(1, [toTen]);
+      expect(denials.problem).toBe("nothing is kept for a socket");
+      denials.define(2, [toTen]);
+      denials.check();
+      expect(calls).toBe(1);
+    }
+  });
+
   test("by a process that has died holds beside the sets of the next one, until an epoch of that is in force", () => {
     const maps = { deniedProcesses: fakeMap(), deniedNetworks: fakeMap() };
     const page = newPage();

@@ -34,7 +34,10 @@ export class KernelDenials implements NetworkDenials {
   private readonly assigned = new Map<number, number>();
   /** Peers are denied from now on; called for each set. */
   onDeniedPeers: () => void = () => undefined;
-  /** Why what is denied could be evaded; see `NetworkDenials`. */
+  /** Tries whether more is refused than what is denied: why, or undefined. Called once. */
+  findProblem: () => string | undefined = () => undefined;
+  private isChecked = false;
+  /** See `NetworkDenials`. */
   problem: string | undefined;
   private readonly key = pinned(8);
   private readonly keyView = new DataView(this.key.buffer);
@@ -77,7 +80,14 @@ export class KernelDenials implements NetworkDenials {
     return this.inherited.length > 0;
   }
 
+  check(): void {
+    if (this.isChecked) return;
+    this.isChecked = true;
+    this.problem = this.findProblem();
+  }
+
   define(set: number, networks: readonly DeniedNetwork[]): void {
+    this.check();
     if (networks.some(({ kind }) => kind !== "listen")) this.onDeniedPeers();
     const keys: Uint8Array[] = [];
     const number = isByUser(networks) ? this.numberInKernel(set) | DENY_BY_USER : this.numberInKernel(set);

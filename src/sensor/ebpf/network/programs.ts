@@ -143,6 +143,7 @@ export class HookRefused extends Error {
 
 export class NetworkPrograms implements Disposable {
   readonly page: SharedPage;
+  readonly storage: BpfMap;
   readonly sessions: BpfMap;
   readonly deniedProcesses: BpfMap;
   readonly deniedNetworks: BpfMap;
@@ -172,12 +173,12 @@ export class NetworkPrograms implements Disposable {
     const page = map("page");
     this.networks = map("networks");
     this.ports = map("ports");
-    const storage = socketStorageMap(objects, specs.storage);
+    this.storage = socketStorageMap(objects, specs.storage);
     this.sessions = map("sessions");
     this.deniedProcesses = map("deniedProcesses");
     this.deniedNetworks = map("deniedNetworks");
     this.page = stack.use(new SharedPage(page));
-    const { networks, ports, sessions, deniedProcesses, deniedNetworks } = this;
+    const { networks, ports, storage, sessions, deniedProcesses, deniedNetworks } = this;
     const maps = { page, networks, ports, storage, sessions, deniedProcesses, deniedNetworks };
     this.maps = networkMaps(ring, ring.spec.entries, maps);
     this.filtered = new Map((left === undefined ? [] : networks.keys()).map((key) => [key.join(), key]));

@@ -21,6 +21,7 @@ import { readNetworkKernelLayout } from "./kernel.ts";
 import { networkPage } from "./layout.ts";
 import { digestOfNetwork, HookRefused, NetworkPrograms, SESSIONS } from "./programs.ts";
 import { UdpSessions } from "./sessions.ts";
+import { storageProblem } from "./storage-problem.ts";
 
 /** Interval, in ns, at which idle UDP sessions are looked for, and the kernel's count of skipped program runs is read. */
 const INTERVAL_NS = 1e9;
@@ -135,6 +136,7 @@ export class NetworkSource implements Disposable {
         programs.isInherited,
       );
       this.kernelDenials.onDeniedPeers = () => this.guard();
+      this.kernelDenials.findProblem = () => storageProblem(programs.storage);
       this.lostSeen = words[networkPage.lostReported >>> 2] ?? 0;
       this.missed = 0;
     }
@@ -147,14 +149,14 @@ export class NetworkSource implements Disposable {
   /** Where the kernel refuses it, calls are denied all the same. */
   private guard(): void {
     const { programs, kernelDenials } = this;
-    if (programs === undefined || programs.isGuarded) return;
+    if (programs === undefined || kernelDenials === undefined || programs.isGuarded) return;
     const cgroup = openSync(this.cgroup ?? rootCgroup(), "r");
     try {
       withLockedMemory(() => programs.guard(cgroup));
       this.kept.keep("network", programs.descriptors);
     } catch (error) {
-      if (kernelDenials !== undefined)
-        kernelDenials.problem = `packets with a source route evade what is denied: ${messageOf(refusal(error, cgroup))}`;
+      // Where every call is refused, nothing is left that such packets could evade.
+      kernelDenials.problem ??= `packets with a source route evade what is denied: ${messageOf(refusal(error, cgroup))}`;
     } finally {
       closeSync(cgroup);
     }
