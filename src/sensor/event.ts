@@ -242,7 +242,10 @@ export interface LossEvent {
 export const lossReasons = ["overrun", "restart", "switch", "network"] as const;
 export type LossReason = (typeof lossReasons)[number];
 
-interface EventTypes {
+/** Names this file, and not every file that handles events, if a kind has no type here. */
+type ForEachKind<T extends { readonly [K in SensorKind]: { readonly kind: K } }> = T;
+
+type EventTypes = ForEachKind<{
   fork: ForkEvent;
   exec: ExecEvent;
   user: UserEvent;
@@ -252,7 +255,7 @@ interface EventTypes {
   listen: ListenEvent;
   close: CloseEvent;
   loss: LossEvent;
-}
+}>;
 
 /** Events of the network that policies decide about. */
 export type NetworkEvent = ConnectEvent | SendEvent | ListenEvent;
@@ -263,7 +266,7 @@ export function isNetworkEvent(event: ProcessEvent): event is NetworkEvent {
   return event.kind === "connect" || event.kind === "send" || event.kind === "listen";
 }
 
-export type EventOf<K extends SensorKind> = EventTypes[K];
+export type EventOf<K extends SensorKind> = EventTypes[K & keyof EventTypes];
 export type ProcessEvent = EventOf<SensorKind>;
 
 /** What a room does with an event of each kind. */
