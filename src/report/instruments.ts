@@ -119,7 +119,7 @@ export const instruments = {
     unit: "{exec}",
     kind: "counter",
     description:
-      "Programs that the kernel ended before their first instruction although the policy lets them be.",
+      "Programs that the kernel ended before their first instruction although the policy allows them.",
     attributes: [],
   },
   preventedUnrecorded: {
