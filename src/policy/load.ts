@@ -12,11 +12,9 @@ import { Document, elements, nodeAt, type PolicyError } from "./document.ts";
 import type { Expression } from "./expression.ts";
 import { NamedFiles } from "./named-files.ts";
 import {
-  compilingEvaluator,
   type Policy,
   type ResolvedPolicy,
   type RuleCondition,
-  type RuleEvaluator,
   type RuleSource,
   ruleCondition,
 } from "./policy.ts";
@@ -31,6 +29,7 @@ import {
   resolve,
 } from "./resolve.ts";
 import { BASELINE_LIMIT, baselineBeside, type RoleBaseline, readingRoleBaseline } from "./role-baseline.ts";
+import { compilingEvaluator, type RuleEvaluator } from "./rule-evaluator.ts";
 import { type EnvironmentNames, ruleNames } from "./rule-names.ts";
 import { readRoleFile } from "./schema.ts";
 import { digestOf, type SignedFile } from "./signature.ts";
