@@ -8,7 +8,8 @@ import {
 } from "../event.ts";
 import { BlockWriter, type EndReason } from "./blocks.ts";
 import { type CaptureHeader, headerLine } from "./header.ts";
-import { type LineItems, type LineKind, writeItem } from "./items.ts";
+import { writeItem } from "./item-codecs.ts";
+import type { LineItems, LineKind } from "./items.ts";
 
 /** A clock that was set or slewed by less than this is not recorded: ns. */
 export const CLOCK_STEP_NS = 100_000;
