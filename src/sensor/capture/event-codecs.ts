@@ -1,5 +1,4 @@
 // How each kind of event is written as a line of a capture.
-
 import { eventKinds, type SensorKind } from "../../vocabulary/event-kinds.ts";
 import type { ConnectEvent, EventOf, NetworkEvent, SendEvent } from "../event.ts";
 import type { Line, OpenLine } from "./blocks.ts";

@@ -1,5 +1,4 @@
 // How each item of a capture is written as a line. The table `codecs` has an entry for each kind of line.
-
 import type { PodOfContainer } from "../../vocabulary/pod.ts";
 import type { Line, OpenLine } from "./blocks.ts";
 import { eventCodecs } from "./event-codecs.ts";

@@ -1,5 +1,4 @@
 // The fields of the lines of a capture, by the names that records have for the same things.
-
 import type { RecordedEventName } from "../../vocabulary/event-kinds.ts";
 import { sensorSources } from "../../vocabulary/sensors.ts";
 import { addressFamilies, closeResults, lossReasons, transports } from "../event.ts";

@@ -1,5 +1,4 @@
 // The items of a capture. item-codecs.ts writes each as a line.
-
 import { type SensorKind, sensorKinds } from "../../vocabulary/event-kinds.ts";
 import type { PodOfContainer } from "../../vocabulary/pod.ts";
 import type { EventOf, ProcessEvent, ScannedProcess } from "../event.ts";
