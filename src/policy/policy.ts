@@ -96,7 +96,7 @@ export function decide(policy: Policy, subject: Subject, states?: RuleStates): D
   if (subject.kind !== "exec" || subject.facts.userMounts !== true || actsOnTree(decision.action))
     return decision;
   if (!hasUserMounts(subject.facts)) return decision;
-  // Otherwise whoever mounts a program over that of an exception, in a namespace of their own, could run it.
+  // Otherwise anyone could run a program by mounting it over that of an exception, in a namespace of their own.
   const withoutExceptions = decideAnew(policy, withoutPath(subject), states);
   return actsOnTree(withoutExceptions.action) ? withoutExceptions : decision;
 }

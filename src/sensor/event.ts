@@ -295,7 +295,7 @@ export interface OwnSignal {
 
 export interface SignalSink {
   signal(signal: OwnSignal): void;
-  /** So many were made faster than they could be read. */
+  /** `count` signals were lost, because they came faster than they could be read. */
   lost(count: number): void;
 }
 
@@ -376,8 +376,8 @@ export interface Sensor extends Disposable {
    */
   watchNetwork?(watch: NetworkWatch | undefined): void;
   /**
-   * What the kernel can be told to carry on: `condemned` is there unless that is `none`. With `both`, stopped processes
-   * stand still whoever continues them. Throws where the kernel refuses it. Absent where the source cannot do that.
+   * Sets which signals the kernel carries on: `condemned` is there unless that is `none`. With `both`, stopped processes
+   * stand still even if somebody continues them. Throws where the kernel refuses it. Absent where the source cannot do that.
    */
   carrySignals?(signals: CarriedSignals): void;
   readonly condemned?: CondemnedProcesses | undefined;

@@ -28,7 +28,7 @@ import type { VerdictInputs } from "./verdict-handler.ts";
 export interface PreventionPartsInputs {
   readonly config: Config;
   readonly poll: Poll;
-  /** The token of the descriptor that tells of changed mounts. */
+  /** The token of the descriptor that becomes ready when mounts change. */
   readonly mountsToken: number;
   readonly epoch: Epoch;
   readonly totals: Totals;

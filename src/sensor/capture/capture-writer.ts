@@ -13,7 +13,7 @@ import type { LineItems, LineKind } from "./items.ts";
 
 /** A clock that was set or slewed by less than this is not recorded: ns. */
 export const CLOCK_STEP_NS = 100_000;
-/** Characters of a text in one line: none holds up whoever writes it for longer than a fraction of a millisecond. */
+/** The most characters of a text in one line, so that no line takes the writer more than a fraction of a millisecond. */
 const TEXT_PART = 64 * 1024;
 /** User names remembered as written; then all are written again. */
 const USERS_LIMIT = 65_536;

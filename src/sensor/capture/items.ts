@@ -73,7 +73,7 @@ export interface ChangedItem {
   readonly pid: number;
   /** Of the exec or the scan: ns, CLOCK_MONOTONIC. */
   readonly time: number;
-  /** undefined: it could not be told. */
+  /** undefined: it could not be determined. */
   readonly changed: boolean | undefined;
   readonly isAwaited: boolean;
 }
@@ -86,7 +86,7 @@ export interface PeerItem {
   readonly time: number;
   /** null: none is known; undefined: names are not known. */
   readonly name: string | null | undefined;
-  /** Whether the baseline has it; null: no destinations were accepted; undefined: it could not be told. */
+  /** Whether the baseline has it; null: no destinations were accepted; undefined: it could not be determined. */
   readonly known: boolean | null | undefined;
 }
 
