@@ -1,7 +1,8 @@
 // What each setting of the configuration file means. docs/configuration.md is made from this table and from the schema,
 // which knows type and default; a setting without a row is a type error.
+
+import type { NetworkKind } from "../vocabulary/event-kinds.ts";
 import type { Config, SectionName } from "./config.ts";
-import type { NetworkSection } from "./network.ts";
 import { type NetworkSettingName, networkSectionTitles, networkSettings } from "./network-settings.ts";
 import { outputSettings, outputTitles } from "./outputs.ts";
 import type { SettingRow } from "./setting-row.ts";
@@ -216,7 +217,7 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
 };
 
 /** What each section is about. */
-export const sectionTitles: Readonly<Record<SectionName | `network.${NetworkSection}`, string>> = {
+export const sectionTitles: Readonly<Record<SectionName | `network.${NetworkKind}`, string>> = {
   base: "Further programs that are `base` in a tree on this host",
   arguments: "Arguments: how much is read, and what leaves the host",
   environment: "Environment variables",

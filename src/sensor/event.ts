@@ -1,6 +1,6 @@
 // The events of a sensor: processes (thread groups) that fork, exec, change user, exit and use the
 // network; and what was lost.
-import type { SensorKind } from "../vocabulary/event-kinds.ts";
+import { isNetworkKind, type NetworkKind, networkKinds, type SensorKind } from "../vocabulary/event-kinds.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import type { SensorSource } from "../vocabulary/sensors.ts";
 import type { CarriedSignals, CondemnedProcesses } from "./condemned.ts";
@@ -258,12 +258,12 @@ type EventTypes = ForEachKind<{
 }>;
 
 /** Events of the network that policies decide about. */
-export type NetworkEvent = ConnectEvent | SendEvent | ListenEvent;
-export type NetworkKind = NetworkEvent["kind"];
-export const networkKinds = ["connect", "send", "listen"] as const satisfies readonly NetworkKind[];
+export type NetworkEvent = EventOf<NetworkKind>;
+export type { NetworkKind };
+export { networkKinds };
 
 export function isNetworkEvent(event: ProcessEvent): event is NetworkEvent {
-  return event.kind === "connect" || event.kind === "send" || event.kind === "listen";
+  return isNetworkKind(event.kind);
 }
 
 export type EventOf<K extends SensorKind> = EventTypes[K & keyof EventTypes];
