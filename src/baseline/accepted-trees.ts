@@ -29,7 +29,7 @@ export class AcceptedTrees {
     this.exclusions = exclusions;
   }
 
-  /** The scope that a program runs in. `image`: of its container; null: nobody knows it; undefined: not known yet. */
+  /** The scope that a program runs in. `image`: of its container; null: it cannot be known; undefined: not known yet. */
   scopeOf({ container }: Lineage, facts: ProcessFacts, image: string | null | undefined): ScopeOrPending {
     if (container !== null && image === undefined) return "pending";
     return this.scopes.of(facts.cgroup, container, image ?? undefined);

@@ -32,7 +32,7 @@ export interface Knowledge {
   readonly contents?: ComparedContents;
   /**
    * The change to which an unknown tree belongs. In an open window `known` is absent with it; of what a package manager
-   * starts it is false, and rules act as ever.
+   * starts it is false, and rules act as before.
    */
   readonly change?: string;
 }

@@ -159,7 +159,7 @@ export class LearnedDestinations {
   /** By transport, service and family, which are folded each alone; in each, by the text. */
   private groups = new Map<string, Map<string, Destination>>();
   private texts = new Set<string>();
-  /** Transports of which no more services are told apart. */
+  /** Transports whose services are no longer distinguished. */
   private readonly ofAnyService = new Set<Transport>();
 
   /** Adds a destination. Returns the one that holds it now, which may be a wider one. */

@@ -6,7 +6,7 @@ import { readCheckedFile } from "../linux/root-file.ts";
 import { codeOf } from "../linux/system-error.ts";
 import { digestOf } from "../policy/signature.ts";
 import type { OutputProblem } from "../report/output-problem.ts";
-import { otlpSignals } from "../reporter/otel-variables.ts";
+import { configuredOutputs } from "../vocabulary/outputs.ts";
 import type { WardenStatus } from "../warden/warden-status.ts";
 import { fileRules, type ReadPurpose } from "./file-rules.ts";
 import { CommandError, exitCodes } from "./output.ts";
@@ -81,7 +81,6 @@ export function errorLine({ file, line, column, message }: ConfigError): string 
 }
 
 function outputProblem(error: OutputError): OutputProblem {
-  return error.section === "otlp"
-    ? { signals: otlpSignals, text: `OTLP is off: ${errorLine(error)}` }
-    : { signals: ["mail"], text: `mail is off: ${errorLine(error)}` };
+  const { label, signals } = configuredOutputs[error.section];
+  return { signals, text: `${label} is off: ${errorLine(error)}` };
 }

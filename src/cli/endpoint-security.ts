@@ -10,7 +10,7 @@ import { readAuthorities, readKeyPair } from "../reporter/pem-files.ts";
 const FILE_LIMIT = 128 << 10;
 
 export interface EndpointReading {
-  /** Null: the endpoint is open to whoever can connect. */
+  /** Null: the endpoint is open to anyone who can connect. */
   readonly security: EndpointSecurity | null;
   /** If there are any, the endpoint must not be opened: it would show what the file protects. */
   readonly problems: readonly OutputProblem[];

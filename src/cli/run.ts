@@ -124,7 +124,7 @@ function run(flags: RunFlags): ExitCode {
         examiner: JSON.stringify(plan),
       }),
       sensorFallback: config.source === "auto",
-      // The first exec is judged with this host's own base system; from then on the examiner tells of changes.
+      // The first exec is judged with this host's own base system; from then on the examiner reports changes.
       prepare: () => {
         // Before the warden starts, which lets nothing act that is not printed.
         saveConfirmed(config, formatConfirmedRules(confirmed));

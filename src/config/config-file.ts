@@ -1,6 +1,7 @@
 // The parser of the configuration file.
 import * as v from "valibot";
-import { type Config, configSchema, defaultConfig, type OutputSection, outputSections } from "./config.ts";
+import { type ConfiguredOutput, configuredOutputNames } from "../vocabulary/outputs.ts";
+import { type Config, configSchema, defaultConfig } from "./config.ts";
 import { namesBeside } from "./setting-names.ts";
 import { type ConfigError, parseYaml } from "./yaml-file.ts";
 
@@ -15,7 +16,7 @@ export function parseConfig(yaml: string, file: string): ConfigResult {
 }
 
 export interface OutputError extends ConfigError {
-  readonly section: OutputSection;
+  readonly section: ConfiguredOutput;
 }
 
 /**
@@ -27,18 +28,17 @@ export function parseDespiteOutputErrors(
   file: string,
 ): { readonly config: Config; readonly errors: readonly OutputError[] } | undefined {
   const strict = parseConfig(yaml, file);
-  const { mail, otlp } = defaultConfig();
+  const defaults = defaultConfig();
   const { entries } = configSchema;
-  const schema = v.strictObject({
-    ...entries,
-    mail: v.fallback(entries.mail, mail),
-    otlp: v.fallback(entries.otlp, otlp),
-  });
+  const outputs = configuredOutputNames.map(
+    (name) => [name, v.fallback(entries[name], defaults[name])] as const,
+  );
+  const schema = v.strictObject({ ...entries, ...Object.fromEntries(outputs) });
   const lenient = parseYaml(yaml, file, schema, knownNames);
   if (strict.ok || !lenient.ok) return undefined;
   const errors = strict.errors.flatMap((error) => {
     // Every message begins with the name of the setting.
-    const section = outputSections.find((name) => error.message.startsWith(name));
+    const section = configuredOutputNames.find((name) => error.message.startsWith(name));
     return section === undefined ? [] : [{ ...error, section }];
   });
   return { config: lenient.value, errors };

@@ -1,22 +1,20 @@
 // The schema of the configuration, with the defaults. The parser of its file is in config-file.ts.
 import * as v from "valibot";
 import { defaultEnvironmentNames, environmentName } from "../vocabulary/environment.ts";
+import type { ConfiguredOutput } from "../vocabulary/outputs.ts";
 import { sourceChoices } from "../vocabulary/sensors.ts";
 import { networkEntries } from "./network.ts";
+import { outputSections } from "./outputs.ts";
 import {
   absolutePath,
   choiceOf,
-  collectorUrl,
   durationBetween,
-  header,
   listen,
   listOf,
-  mailbox,
   mustBe,
   nonEmptyText,
   pattern,
   section,
-  typeText,
   wholeNumber,
 } from "./schema-parts.ts";
 import { settingNamesIn } from "./setting-names.ts";
@@ -39,8 +37,8 @@ const armedPatterns = v.pipe(
 );
 const armedAll = v.literal("all", mustBe("all, or a list of patterns ROLE/RULE"));
 
-/** What each setting means, with an example, is in settings.ts. */
-export const sections = {
+/** What each setting means, with an example, is in settings.ts. The sections of outputs are in outputs.ts. */
+const sections = {
   base: {
     packages: v.optional(listOf(nonEmptyText, "packages"), []),
     paths: v.optional(listOf(absolutePath, "paths"), []),
@@ -92,31 +90,6 @@ export const sections = {
     max_days: v.optional(wholeNumber(1, 3650), 90),
     max_megabytes: v.optional(wholeNumber(1, 1_048_576), 2048),
   },
-  mail: {
-    to: v.optional(
-      v.pipe(
-        listOf(mailbox, "addresses"),
-        v.maxLength(50, ({ input }) => `must have at most 50 addresses, not ${input.length}`),
-      ),
-      [],
-    ),
-    every_minutes: v.optional(wholeNumber(1, 1440), 15),
-    set_id: v.optional(v.boolean(mustBe("true or false")), false),
-  },
-  otlp: {
-    endpoint: v.optional(collectorUrl),
-    headers: v.optional(
-      v.record(nonEmptyText, header, mustBe("a section of header names with their values", typeText)),
-      {},
-    ),
-    protocol: v.optional(choiceOf("http/protobuf", "http/json"), "http/protobuf"),
-    compression: v.optional(choiceOf("gzip", "none"), "gzip"),
-    interval_seconds: v.optional(wholeNumber(1, 3600), 60),
-    timeout_seconds: v.optional(wholeNumber(1, 300), 10),
-    certificate: v.optional(absolutePath),
-    client_certificate: v.optional(absolutePath),
-    client_key: v.optional(absolutePath),
-  },
 };
 
 export const configSchema = section({
@@ -143,19 +116,14 @@ export const configSchema = section({
   network: v.optional(section(sections.network), {}),
   metrics: v.optional(section(sections.metrics), {}),
   journal: v.optional(section(sections.journal), {}),
-  mail: v.optional(section(sections.mail), {}),
-  otlp: v.optional(section(sections.otlp), {}),
+  ...outputSections,
 });
 
-/** The sections of outputs. An error in one of them turns its outputs off; the rest of the file holds. */
-export const outputSections = ["mail", "otlp"] as const satisfies readonly SectionName[];
-export type OutputSection = (typeof outputSections)[number];
-
-export type SectionName = keyof typeof sections;
+export type SectionName = keyof typeof sections | ConfiguredOutput;
 
 /** Whether a top-level key is a section of settings. */
 export function isSectionName(name: string): name is SectionName {
-  return Object.hasOwn(sections, name);
+  return Object.hasOwn(sections, name) || Object.hasOwn(outputSections, name);
 }
 
 /** The names of all settings, for example `kill.max_per_minute`, in the order of the schema. */

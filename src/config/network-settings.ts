@@ -1,14 +1,15 @@
 // What each setting of the section `network` means.
+
+import type { NetworkKind } from "../vocabulary/event-kinds.ts";
 import type { Config } from "./config.ts";
-import type { NetworkSection } from "./network.ts";
 import type { SettingRow } from "./setting-row.ts";
 
 type Network = Config["network"];
 
 /** `network.watch`, `network.connect.ignore_ports` and so on. */
 export type NetworkSettingName =
-  | `network.${Exclude<keyof Network, NetworkSection>}`
-  | { readonly [S in NetworkSection]: `network.${S}.${keyof Network[S] & string}` }[NetworkSection];
+  | `network.${Exclude<keyof Network, NetworkKind>}`
+  | { readonly [S in NetworkKind]: `network.${S}.${keyof Network[S] & string}` }[NetworkKind];
 
 const reload = { takesEffect: "reload" } as const;
 
@@ -104,7 +105,7 @@ export const networkSettings: Readonly<Record<NetworkSettingName, SettingRow>> =
   },
 };
 
-export const networkSectionTitles: Readonly<Record<`network.${NetworkSection}`, string>> = {
+export const networkSectionTitles: Readonly<Record<`network.${NetworkKind}`, string>> = {
   "network.connect": "TCP connections and connected UDP sockets",
   "network.send": "UDP sessions without a connection",
   "network.listen": "Listening sockets",

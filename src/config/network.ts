@@ -1,13 +1,10 @@
 // The schema of the section `network`: which events of the network are watched, and what is left out of them.
 import * as v from "valibot";
 import { eitherOf } from "../vocabulary/error-text.ts";
+import { networkKinds } from "../vocabulary/event-kinds.ts";
 import { canonicalNetwork, parseNetwork } from "../vocabulary/ip-network.ts";
 import { joinedRanges, parsePortRange } from "../vocabulary/port-ranges.ts";
 import { absolutePath, choiceOf, durationBetween, listOf, mustBe, section } from "./schema-parts.ts";
-
-/** The kinds of events of the network that have a section of their own. */
-export const networkSections = ["connect", "send", "listen"] as const;
-export type NetworkSection = (typeof networkSections)[number];
 
 /** Networks of one section: each is an entry of a map in the kernel, of at most 60 bytes. */
 const MOST_NETWORKS = 4_096;
@@ -103,7 +100,7 @@ function repeatedNetwork(list: readonly IgnoredEntry[]): string | undefined {
   });
 }
 
-const watchedKinds = v.pipe(v.array(choiceOf(...networkSections)), v.nonEmpty("must not be empty"));
+const watchedKinds = v.pipe(v.array(choiceOf(...networkKinds)), v.nonEmpty("must not be empty"));
 const watchWords = ["rules", "off"] as const;
 
 export const networkEntries = {
@@ -111,7 +108,7 @@ export const networkEntries = {
     v.lazy((value) =>
       Array.isArray(value)
         ? watchedKinds
-        : v.picklist(watchWords, mustBe(`rules, off, or a list of ${eitherOf(networkSections)}`)),
+        : v.picklist(watchWords, mustBe(`rules, off, or a list of ${eitherOf(networkKinds)}`)),
     ),
     "rules",
   ),

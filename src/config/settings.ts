@@ -1,8 +1,10 @@
 // What each setting of the configuration file means. docs/configuration.md is made from this table and from the schema,
 // which knows type and default; a setting without a row is a type error.
+
+import type { NetworkKind } from "../vocabulary/event-kinds.ts";
 import type { Config, SectionName } from "./config.ts";
-import type { NetworkSection } from "./network.ts";
 import { type NetworkSettingName, networkSectionTitles, networkSettings } from "./network-settings.ts";
+import { outputSettings, outputTitles } from "./outputs.ts";
 import type { SettingRow } from "./setting-row.ts";
 
 /** `enforcement`, `kill.max_per_minute` and so on. */
@@ -211,77 +213,11 @@ export const settings: Readonly<Record<SettingName, SettingRow>> = {
     example: "4096",
     takesEffect: "restart",
   },
-  "mail.to": {
-    meaning:
-      "recipients of alarms by mail, through the host's /usr/sbin/sendmail; if the list is empty, no mail is sent",
-    example: "[root, alarm@example.org]",
-    takesEffect: "restart",
-  },
-  "mail.every_minutes": {
-    meaning: "the shortest time between two mails, in minutes",
-    example: "60",
-    takesEffect: "restart",
-  },
-  "mail.set_id": {
-    meaning:
-      "sendmail works by its set-id bits: supervisor and reporter then run without what would keep it from that",
-    example: "true",
-    takesEffect: "restart",
-  },
-  "otlp.endpoint": {
-    meaning:
-      "URL of the collector (OTLP over HTTP). OTEL_* environment variables take precedence over this section",
-    example: "http://127.0.0.1:4318",
-    takesEffect: "restart",
-    unset: "nothing leaves the host",
-  },
-  "otlp.headers": {
-    meaning: "headers of each export, a token for example (then the file should have mode 0600)",
-    example: "{ Authorization: Bearer example }",
-    takesEffect: "restart",
-  },
-  "otlp.protocol": {
-    meaning: "the encoding",
-    example: "http/json",
-    takesEffect: "restart",
-  },
-  "otlp.compression": {
-    meaning: "how exports are compressed",
-    example: "none",
-    takesEffect: "restart",
-  },
-  "otlp.interval_seconds": {
-    meaning: "seconds between two exports of the metrics",
-    example: "15",
-    takesEffect: "restart",
-  },
-  "otlp.timeout_seconds": {
-    meaning: "seconds after which an export that gets no answer has failed",
-    example: "30",
-    takesEffect: "restart",
-  },
-  "otlp.certificate": {
-    meaning: "certificate (PEM) of the authority that signed the collector's",
-    example: "/etc/treewarden/ca.pem",
-    takesEffect: "restart",
-    unset: "the authorities of the runtime",
-  },
-  "otlp.client_certificate": {
-    meaning: "certificate (PEM) by which the collector knows this host",
-    example: "/etc/treewarden/client.pem",
-    takesEffect: "restart",
-    unset: "none",
-  },
-  "otlp.client_key": {
-    meaning: "its key (PEM); it may be readable by root alone",
-    example: "/etc/treewarden/client.key",
-    takesEffect: "restart",
-    unset: "none",
-  },
+  ...outputSettings,
 };
 
 /** What each section is about. */
-export const sectionTitles: Readonly<Record<SectionName | `network.${NetworkSection}`, string>> = {
+export const sectionTitles: Readonly<Record<SectionName | `network.${NetworkKind}`, string>> = {
   base: "Further programs that are `base` in a tree on this host",
   arguments: "Arguments: how much is read, and what leaves the host",
   environment: "Environment variables",
@@ -293,6 +229,5 @@ export const sectionTitles: Readonly<Record<SectionName | `network.${NetworkSect
   ...networkSectionTitles,
   metrics: "Prometheus",
   journal: "The journal",
-  mail: "Alarms by mail",
-  otlp: "Export over OTLP",
+  ...outputTitles,
 };

@@ -1,9 +1,9 @@
 // Kills or stops a process and all its descendants, and no other process.
 //
-// Each process gets SIGKILL, or SIGSTOP, through a pidfd, after its start time was compared, or so soon after its event that the
-// pid cannot have been reused; so no other process is ever hit. Parents come before their children, so that they
-// cannot fork any more. Children that were forked before the signal arrived get it by the kernel, where it can, and
-// else when the sensor reports their fork, which it does before it reports the end of their parent.
+// Each process gets SIGKILL, or SIGSTOP, through a pidfd, after its start time was compared, or so soon after its event
+// that the pid cannot have been reused; so no other process is ever hit. Parents come before their children, so that they
+// cannot fork any more. Children that were forked before the signal arrived are signalled by the kernel where it can do
+// that (`CondemnedProcesses`), and otherwise when the sensor reports their fork, which precedes the end of their parent.
 import type { Forest } from "../forest/forest.ts";
 import type { Process } from "../forest/process.ts";
 import { PID_STAYS_NS } from "../linux/clock.ts";
@@ -16,8 +16,8 @@ import type { Outcome, Reason } from "./outcome.ts";
 import type { StoppedTree, StoppedTrees } from "./stopped-trees.ts";
 
 /**
- * After a kill events are read at once for as long (ns), so that children whose forks are not read yet end soon: a fork
- * takes some 100 us, and a host that is busy with it some milliseconds.
+ * For this time after a kill (ns) events are read at once, so that children whose forks are not read yet end soon: a fork
+ * takes some 100 us, and on a busy host some milliseconds.
  */
 const SWEEP_NS = 20e6;
 

@@ -1,4 +1,4 @@
-// A digest of what a rule matches, by which a rule that was changed is told from the one that was observed before.
+// A digest of what a rule matches, which distinguishes a rule that was changed from the one that was observed before.
 import type { Policy } from "../policy/policy.ts";
 import { ruleKey } from "../policy/rule-state.ts";
 import { DEFAULT_RULE } from "../policy/schema.ts";

@@ -126,7 +126,7 @@ const ContentAnswer = v.strictObject({
   state: v.optional(FileStateOf),
   /** Absent if the file is too large, was written to while it was read, or is packaged. */
   digest: v.optional(v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/))),
-  /** The path belongs to a package, and the file is as the package brought it, or that cannot be told. */
+  /** The path belongs to a package, and the file is as the package brought it, or that is not known. */
   packaged: v.boolean(),
 });
 /** What the examiner found at a path or behind a descriptor. */

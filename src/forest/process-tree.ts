@@ -86,7 +86,7 @@ function hasBranches<T>({ firstChild }: TreeNode<T>): boolean {
   return firstChild !== null && firstChild.older !== null;
 }
 
-/** Takes a node from between its siblings. It still knows its parent, for whoever looks for the ancestors of an ended one. */
+/** Takes a node from between its siblings. It still knows its parent, for those who look for its ancestors. */
 function detach<T>(node: TreeNode<T>): void {
   const { parent, older, newer } = node;
   if (older !== null) older.newer = newer;

@@ -5,6 +5,7 @@ import type { Config } from "../config/config.ts";
 import type { Capability } from "../linux/capabilities.ts";
 import { type ArgumentTest, type CallRule, OWN_PID } from "../linux/seccomp.ts";
 import { callsOf, isSystemCall, type SystemCall, type SystemCallGroup } from "../linux/system-calls.ts";
+import { mayOpen } from "../vocabulary/sensors.ts";
 
 /** The standby is a supervisor that waits: it has what the supervisor has. */
 export const processRoles = ["supervisor", "warden", "examiner", "reporter"] as const;
@@ -31,14 +32,14 @@ interface Condition {
   readonly holds: (mode: PrivilegeMode) => boolean;
 }
 
-/** When a process has a privilege. `auto` may fall back from one source to the other, so it has those of both. */
+/** When a process has a privilege. */
 const conditions = {
   always: { text: "always", holds: () => true },
-  ebpf: { text: "source: ebpf or auto", holds: ({ source }) => source !== "netlink" },
-  netlink: { text: "source: netlink or auto", holds: ({ source }) => source !== "ebpf" },
+  ebpf: { text: "source: ebpf or auto", holds: ({ source }) => mayOpen(source, "ebpf") },
+  netlink: { text: "source: netlink or auto", holds: ({ source }) => mayOpen(source, "netlink") },
   ebpfNetwork: {
     text: "source: ebpf or auto, and network.watch is not off",
-    holds: ({ source, network }) => source !== "netlink" && network,
+    holds: ({ source, network }) => mayOpen(source, "ebpf") && network,
   },
   kill: { text: "enforcement: kill", holds: ({ enforcement }) => enforcement !== "observe" },
   evidence: {

@@ -17,6 +17,7 @@ import { lowerLimit } from "../linux/resource-limits.ts";
 import { applyFilter, systemCallFilter } from "../linux/seccomp.ts";
 import { loadTimedReads } from "../linux/timed-read.ts";
 import { messageOf } from "../vocabulary/errors.ts";
+import { mayOpen } from "../vocabulary/sensors.ts";
 import {
   capabilitiesOf,
   type FileScope,
@@ -70,7 +71,7 @@ export function giveUp(role: ProcessRole, mode: PrivilegeMode, files: OwnFiles):
     }
   };
   // For the warden, which inherits the limit: only the supervisor begins with the right to raise it (CAP_SYS_RESOURCE).
-  if (role === "supervisor" && mode.source !== "netlink") raiseLockedMemory();
+  if (role === "supervisor" && mayOpen(mode.source, "ebpf")) raiseLockedMemory();
   attempt(() => lowerLimit("core", 0n), "core dumps are not off");
   const mayGainRights = mustStartSetIdPrograms(role, mode);
   if (!mayGainRights) attempt(setNoNewPrivileges, "set-id bits still have an effect");

@@ -25,7 +25,7 @@ export interface ReplayTally {
   readonly verdicts: Record<Action, number>;
   /** Events that the recording sensor is known to have lost. */
   lost: number;
-  /** Losses of which nobody knows how many events they were. */
+  /** Losses of an unknown number of events. */
   lossesUncounted: number;
   /** By rule: how often a variable that it names was absent. */
   readonly undecided: Map<string, number>;

@@ -181,7 +181,7 @@ export class ClosingCompiler {
   }
 
   /**
-   * What the baseline knows below the process, in its scope; a text says why that cannot be told. What a shell will run is not
+   * What the baseline knows below the process, in its scope; a text says why that is not known. What a shell will run is not
    * known until its arguments are judged: for its children, everything counts that the baseline knows below any script in its
    * place, and below none.
    */

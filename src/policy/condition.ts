@@ -15,7 +15,7 @@ import {
 } from "./expression.ts";
 import type { TextTest } from "./glob.ts";
 import { NameReader, type Names, type Scope, scalarOf } from "./name-reader.ts";
-import { checkCall, operators } from "./operators.ts";
+import { operators } from "./operators.ts";
 
 /** The deepest nesting that a person can still read. */
 const DEPTH_LIMIT = 32;
@@ -314,7 +314,7 @@ class Reader extends NameReader {
       parts.push(part);
     }
     if (this.hasAddress(node, operator, parts)) return undefined;
-    const mistake = checkCall(operator, parts);
+    const mistake = rule.check(parts, operator);
     if (mistake !== undefined) return this.fail(given[mistake.part] ?? node, mistake.message, mistake.fix);
     if (operator === "merge" && parts.every((part) => part.is === "literal")) {
       return literal(

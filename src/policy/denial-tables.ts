@@ -7,7 +7,8 @@ import { HIGHEST_USER, type UserRange } from "../vocabulary/user-ranges.ts";
 import type { Edges } from "./denial-edges.ts";
 import type { DeniableProcess } from "./denials.ts";
 import { areasOf, type NetworkArea } from "./network-areas.ts";
-import type { RuleCondition, RuleEvaluator } from "./policy.ts";
+import type { RuleCondition } from "./policy.ts";
+import type { RuleEvaluator } from "./rule-evaluator.ts";
 import type { RuleStates } from "./rule-state.ts";
 import { subjectOfNetwork } from "./subject.ts";
 

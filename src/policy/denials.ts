@@ -23,14 +23,9 @@ import {
 } from "./denial-edges.ts";
 import { AREAS, areaCount, deniedNetworks, type KindTables, startsOf } from "./denial-tables.ts";
 import type { Expression } from "./expression.ts";
-import {
-  type CompiledRule,
-  compilingEvaluator,
-  defaultRulesetOf,
-  type Policy,
-  type RuleCondition,
-} from "./policy.ts";
+import { type CompiledRule, defaultRulesetOf, type Policy, type RuleCondition } from "./policy.ts";
 import { ProcessQuestions } from "./process-questions.ts";
+import { compilingEvaluator } from "./rule-evaluator.ts";
 import { type Holds, type RuleStates, ruleKey } from "./rule-state.ts";
 import { DEFAULT_RULE, needsArming } from "./schema.ts";
 import { type ExecSubject, subjectOfNetwork } from "./subject.ts";

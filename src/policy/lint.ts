@@ -1,5 +1,7 @@
 // Finds rules that are valid and yet not what their author means. A finding is reported only if it can be shown to hold
 // for every event.
+
+import type { PlacedRule } from "./compile-policy.ts";
 import type { PolicyError } from "./document.ts";
 import { killsByDefault } from "./lint/baseline-default.ts";
 import { alwaysTrue, alwaysTrueFinding, neverTrue, neverTrueFinding } from "./lint/constant.ts";
@@ -7,7 +9,6 @@ import type { Finding, LintedRule } from "./lint/finding.ts";
 import { withoutLineageBound } from "./lint/lineage-bound.ts";
 import { Logic } from "./lint/logic.ts";
 import { shadowed } from "./lint/shadowed.ts";
-import type { PlacedRule } from "./load.ts";
 import { ruleCondition } from "./policy.ts";
 
 /**

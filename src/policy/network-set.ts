@@ -3,7 +3,7 @@
 import type { IpAddress } from "../vocabulary/ip-address.ts";
 import { isInNetwork, type Network } from "../vocabulary/ip-network.ts";
 
-/** Up to so many networks, comparing one after the other is faster than a search. */
+/** Up to this number of networks, comparing one after the other is faster than a search. */
 const FEW = 16;
 
 /** The addresses from `first` to `last`, each as a text with a character for each byte, so that texts order as they do. */

@@ -2,10 +2,23 @@
 import { ARRAYS, type Expression, kindText, type VariableExpression, valueKinds } from "./expression.ts";
 
 interface OperatorRule {
+  /** The number of arguments. */
   readonly least: number;
   readonly most: number;
+  /** The kind of the result (`valueKinds`). */
   readonly kind: (parts: readonly Expression[]) => number;
+  /** Finds an argument that would make a use of the operator silently wrong; undefined if none does. */
+  readonly check: ArgumentCheck;
   readonly example: string;
+}
+
+type ArgumentCheck = (parts: readonly Expression[], operator: string) => Mistake | undefined;
+
+export interface Mistake {
+  /** The index of the wrong argument. */
+  readonly part: number;
+  readonly message: string;
+  readonly fix: string | undefined;
 }
 
 const MANY = Number.POSITIVE_INFINITY;
@@ -14,9 +27,10 @@ function rule(
   least: number,
   most: number,
   kind: number | OperatorRule["kind"],
+  check: ArgumentCheck,
   example: string,
 ): OperatorRule {
-  return { least, most, kind: typeof kind === "number" ? () => kind : kind, example };
+  return { least, most, kind: typeof kind === "number" ? () => kind : kind, check, example };
 }
 
 function anyOf(parts: readonly Expression[]): number {
@@ -42,10 +56,10 @@ function merged(parts: readonly Expression[]): number {
 }
 
 const number = valueKinds.number;
-const equality = rule(2, 2, valueKinds.bool, '{ "==": [ { "var": "process.user.id" }, 0 ] }');
-const order = rule(2, 2, valueKinds.bool, '{ ">": [ { "var": "tree.depth" }, 5 ] }');
-const between = rule(2, 3, valueKinds.bool, '{ "<": [ 0, { "var": "tree.depth" }, 5 ] }');
-const arithmetic = rule(2, 2, number, '{ "-": [ { "var": "tree.depth" }, 1 ] }');
+const equality = rule(2, 2, valueKinds.bool, comparable, '{ "==": [ { "var": "process.user.id" }, 0 ] }');
+const order = rule(2, 2, valueKinds.bool, comparable, '{ ">": [ { "var": "tree.depth" }, 5 ] }');
+const between = rule(2, 3, valueKinds.bool, comparable, '{ "<": [ 0, { "var": "tree.depth" }, 5 ] }');
+const arithmetic = rule(2, 2, number, numbers, '{ "-": [ { "var": "tree.depth" }, 1 ] }');
 
 /** Operators of json-logic-js 2.0.5 except `log`. condition.ts handles `var`, `missing` and iteration over arrays. */
 export const operators: Readonly<Record<string, OperatorRule>> = {
@@ -57,50 +71,65 @@ export const operators: Readonly<Record<string, OperatorRule>> = {
   ">=": order,
   "<": between,
   "<=": between,
-  "!": rule(1, 1, valueKinds.bool, '{ "!": { "var": "process.in_container" } }'),
-  "!!": rule(1, 1, valueKinds.bool, '{ "!!": { "var": "process.in_container" } }'),
-  and: rule(1, MANY, anyOf, '{ "and": [ ..., ... ] }'),
-  or: rule(1, MANY, anyOf, '{ "or": [ ..., ... ] }'),
-  if: rule(2, MANY, branches, '{ "if": [ condition, then, else ] }'),
-  "?:": rule(3, 3, branches, '{ "?:": [ condition, then, else ] }'),
-  in: rule(2, 2, valueKinds.bool, '{ "in": [ { "var": "process.executable.name" }, [ "sh", "bash" ] ] }'),
-  cat: rule(1, MANY, valueKinds.string, '{ "cat": [ "a", "b" ] }'),
-  substr: rule(2, 3, valueKinds.string, '{ "substr": [ { "var": "process.executable.name" }, 0, 3 ] }'),
-  merge: rule(1, MANY, merged, '{ "merge": [ { "list": "shells" }, [ "fish" ] ] }'),
-  "+": rule(1, MANY, number, '{ "+": [ { "var": "tree.depth" }, 1 ] }'),
+  "!": rule(1, 1, valueKinds.bool, negatable, '{ "!": { "var": "process.in_container" } }'),
+  "!!": rule(1, 1, valueKinds.bool, anything, '{ "!!": { "var": "process.in_container" } }'),
+  and: rule(1, MANY, anyOf, anything, '{ "and": [ ..., ... ] }'),
+  or: rule(1, MANY, anyOf, anything, '{ "or": [ ..., ... ] }'),
+  if: rule(2, MANY, branches, anything, '{ "if": [ condition, then, else ] }'),
+  "?:": rule(3, 3, branches, anything, '{ "?:": [ condition, then, else ] }'),
+  in: rule(
+    2,
+    2,
+    valueKinds.bool,
+    searchable,
+    '{ "in": [ { "var": "process.executable.name" }, [ "sh", "bash" ] ] }',
+  ),
+  cat: rule(1, MANY, valueKinds.string, anything, '{ "cat": [ "a", "b" ] }'),
+  substr: rule(
+    2,
+    3,
+    valueKinds.string,
+    textWithNumbers,
+    '{ "substr": [ { "var": "process.executable.name" }, 0, 3 ] }',
+  ),
+  merge: rule(1, MANY, merged, anything, '{ "merge": [ { "list": "shells" }, [ "fish" ] ] }'),
+  "+": rule(1, MANY, number, numbersOrTexts, '{ "+": [ { "var": "tree.depth" }, 1 ] }'),
   "*": rule(
     1,
     MANY,
     (parts) => (parts.length === 1 ? anyOf(parts) : number),
+    numbersOrTexts,
     '{ "*": [ { "var": "tree.depth" }, 2 ] }',
   ),
-  "-": rule(1, 2, number, '{ "-": [ { "var": "tree.depth" }, 1 ] }'),
+  "-": rule(1, 2, number, numbers, '{ "-": [ { "var": "tree.depth" }, 1 ] }'),
   "/": arithmetic,
   "%": arithmetic,
-  min: rule(1, MANY, number, '{ "min": [ { "var": "tree.depth" }, 5 ] }'),
-  max: rule(1, MANY, number, '{ "max": [ { "var": "tree.depth" }, 5 ] }'),
+  min: rule(1, MANY, number, numbers, '{ "min": [ { "var": "tree.depth" }, 5 ] }'),
+  max: rule(1, MANY, number, numbers, '{ "max": [ { "var": "tree.depth" }, 5 ] }'),
 };
 
-export interface Mistake {
-  /** The index of the wrong argument. */
-  readonly part: number;
-  readonly message: string;
-  readonly fix: string | undefined;
+function anything(): undefined {
+  return undefined;
 }
 
-const comparisons: ReadonlySet<string> = new Set(["==", "===", "!=", "!==", ">", ">=", "<", "<="]);
-/** Operators that convert a text to a number: JSONLogic's way of casting. */
-const casts: ReadonlySet<string> = new Set(["+", "*"]);
-const numeric: ReadonlySet<string> = new Set(["+", "*", "-", "/", "%", "min", "max"]);
+function negatable(parts: readonly Expression[]): Mistake | undefined {
+  return nullAmong(parts, "negated");
+}
 
-/** Finds what would make this use of an operator silently wrong; undefined if nothing does. */
-export function checkCall(operator: string, parts: readonly Expression[]): Mistake | undefined {
-  if (comparisons.has(operator)) return nullAmong(parts, "compared") ?? checkComparison(operator, parts);
-  if (operator === "!") return nullAmong(parts, "negated");
-  if (operator === "in") return checkIn(parts);
-  if (numeric.has(operator)) return nullAmong(parts, "calculated with") ?? checkNumbers(operator, parts);
-  if (operator === "substr") return checkSubstr(parts);
-  return undefined;
+function comparable(parts: readonly Expression[], operator: string): Mistake | undefined {
+  return nullAmong(parts, "compared") ?? checkComparison(operator, parts);
+}
+
+function numbers(parts: readonly Expression[], operator: string): Mistake | undefined {
+  return (
+    nullAmong(parts, "calculated with") ?? checkNumbers(operator, parts, valueKinds.number | valueKinds.bool)
+  );
+}
+
+/** For operators that convert a text to a number: JSONLogic's way of casting. */
+function numbersOrTexts(parts: readonly Expression[], operator: string): Mistake | undefined {
+  const wanted = valueKinds.number | valueKinds.bool | valueKinds.string;
+  return nullAmong(parts, "calculated with") ?? checkNumbers(operator, parts, wanted);
 }
 
 function nullAmong(parts: readonly Expression[], how: string): Mistake | undefined {
@@ -142,7 +171,7 @@ function checkComparison(operator: string, parts: readonly Expression[]): Mistak
   return undefined;
 }
 
-function checkIn(parts: readonly Expression[]): Mistake | undefined {
+function searchable(parts: readonly Expression[]): Mistake | undefined {
   const [needle, haystack] = parts;
   if (needle === undefined || haystack === undefined) return undefined;
   if (!(needle.varies || haystack.varies)) return undefined;
@@ -193,9 +222,8 @@ function checkIn(parts: readonly Expression[]): Mistake | undefined {
   return undefined;
 }
 
-function checkNumbers(operator: string, parts: readonly Expression[]): Mistake | undefined {
+function checkNumbers(operator: string, parts: readonly Expression[], wanted: number): Mistake | undefined {
   for (const [i, part] of parts.entries()) {
-    const wanted = valueKinds.number | valueKinds.bool | (casts.has(operator) ? valueKinds.string : 0);
     // A constant text or null is cast as in JSONLogic; an array is always a mistake.
     const constant = part.varies ? 0 : valueKinds.string | valueKinds.null;
     if ((part.kind & (wanted | constant)) === 0)
@@ -204,7 +232,7 @@ function checkNumbers(operator: string, parts: readonly Expression[]): Mistake |
   return undefined;
 }
 
-function checkSubstr(parts: readonly Expression[]): Mistake | undefined {
+function textWithNumbers(parts: readonly Expression[]): Mistake | undefined {
   for (const [i, part] of parts.entries()) {
     if (i > 0 && (part.kind & valueKinds.number) === 0)
       return {

@@ -4,6 +4,7 @@ import { overrideKinds } from "../enforcement/overrides.ts";
 import { lossReasons, networkKinds } from "../sensor/event.ts";
 import { countedKinds } from "../vocabulary/event-kinds.ts";
 import { selfEvents } from "../vocabulary/event-names.ts";
+import { outputSignals } from "../vocabulary/outputs.ts";
 import { processNames } from "../vocabulary/processes.ts";
 import { liveSources } from "../vocabulary/sensors.ts";
 
@@ -35,7 +36,7 @@ export const newTreeKnowledge = ["false", "null", "absent"] as const;
 /** The warden's queues. */
 const wardenQueues = ["reliable", "best_effort"] as const;
 /** Signals that are off if one of their settings cannot be used. */
-const configuredSignals = ["logs", "metrics", "mail", "endpoint"] as const;
+const configuredSignals = [...outputSignals, "endpoint"] as const;
 
 export const instruments = {
   treeProcesses: {
@@ -118,7 +119,7 @@ export const instruments = {
     unit: "{exec}",
     kind: "counter",
     description:
-      "Programs that the kernel ended before their first instruction although the policy lets them be.",
+      "Programs that the kernel ended before their first instruction although the policy allows them.",
     attributes: [],
   },
   preventedUnrecorded: {

@@ -10,14 +10,23 @@ import type { Outcome, Reason } from "../enforcement/outcome.ts";
 import { unambiguous } from "../linux/text.ts";
 import { type Decision, namesAny, namesContent, type Policy } from "../policy/policy.ts";
 import type { Subject } from "../policy/subject.ts";
-import type { JudgedKind } from "../vocabulary/event-kinds.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import { type JudgedVariable, judgedRow } from "../vocabulary/variables.ts";
-import { boundedArguments, boundedText } from "./bounded-arguments.ts";
+import { boundedText } from "./bounded-arguments.ts";
 import type { EventRecord } from "./event-record.ts";
-import { endpointText, networkFields } from "./network-fields.ts";
+import {
+  beginningOfGiven,
+  COMPARED_CHARACTERS,
+  comparableOf,
+  givenTo,
+  hashOfGiven,
+  isSameGiven,
+  lengthOfGiven,
+  shownOf,
+} from "./given-arguments.ts";
 import type { Room } from "./outbox.ts";
 import { repeatedRecord, type Stamp, verdictRecord } from "./records.ts";
+import { isOfKind, type KindValues, sharedFields, valuesOf } from "./verdict-kind.ts";
 
 const MINUTE_NS = 60e9;
 const HOUR_NS = 3_600e9;
@@ -70,17 +79,9 @@ const VARIANTS = 128;
 /** The most hashes of arguments, of all kinds together; beyond that the number of different arguments is a lower bound. */
 const HASHES = 65_536;
 
-/** Arguments up to this length in characters are compared themselves, longer ones by a 64-bit hash. */
-const COMPARED_CHARACTERS = 2_048;
-/** The arguments that a repeated record shows, in characters: its first full record shows more. */
-const SHOWN_CHARACTERS = 512;
 /** The most different arguments that one record shows, and the characters of each. */
 const SAMPLES = 8;
 const SAMPLE_CHARACTERS = 256;
-/** Of an argument, the characters at its beginning and at its end by which different ones are counted. */
-const HASHED_CHARACTERS = 64;
-/** The most arguments that are hashed, from the end, where they differ most often. */
-const HASHED_ARGUMENTS = 16;
 /** The order of kinds is kept to this precision, so that most verdicts do not change it. */
 const TOUCH_NS = 1e9;
 /** The most records of one `flushDue`: well below a millisecond. */
@@ -131,23 +132,6 @@ interface Variant {
   readonly fold: Fold;
   /** Another full verdict from this time on: ns, CLOCK_MONOTONIC. */
   fullAgainAt: number;
-}
-
-/** What all verdicts of a kind have in common. */
-interface KindValues {
-  readonly kind: JudgedKind;
-  readonly ruleset: string;
-  readonly rule: string;
-  readonly version: string;
-  readonly outcome: Outcome;
-  readonly reason: Reason | undefined;
-  readonly exact: string;
-  readonly path: string | undefined;
-  readonly scope: string | null | undefined;
-  readonly change: string | undefined;
-  readonly container: string | null | undefined;
-  readonly uid: number | undefined;
-  readonly loginUid: number | null | undefined;
 }
 
 interface Kind {
@@ -241,7 +225,7 @@ export class RepeatedVerdicts {
   /** The kind of a verdict; undefined if this is its first one, which is reported then. */
   private kindOf(verdict: Verdict): Kind | undefined {
     const { last } = this;
-    if (last !== undefined && isOf(last.of, verdict)) return last;
+    if (last !== undefined && isOfKind(last.of, verdict)) return last;
     const values = valuesOf(verdict);
     const key = Object.values(values).join("\0");
     const kind = this.kinds.get(key);
@@ -357,11 +341,11 @@ export class RepeatedVerdicts {
   }
 
   private variantOf(kind: Kind, given: readonly string[]): Variant | undefined {
-    const wanted = this.comparable(given);
+    const wanted = comparableOf(given, this.options.seed);
     const { latest } = kind;
-    if (latest !== undefined && isSame(latest.given, wanted)) return latest;
+    if (latest !== undefined && isSameGiven(latest.given, wanted)) return latest;
     for (const variant of kind.variants) {
-      if (!isSame(variant.given, wanted)) continue;
+      if (!isSameGiven(variant.given, wanted)) continue;
       kind.latest = variant;
       return variant;
     }
@@ -376,8 +360,8 @@ export class RepeatedVerdicts {
         this.grow(kind, -oldest.characters);
       }
     }
-    const comparable = this.comparable(given);
-    const characters = Math.min(lengthOf(given), COMPARED_CHARACTERS);
+    const comparable = comparableOf(given, this.options.seed);
+    const characters = Math.min(lengthOfGiven(given), COMPARED_CHARACTERS);
     const variant: Variant = { given: comparable, characters, fold: newFold(kind, shown), fullAgainAt: 0 };
     kind.variants.push(variant);
     kind.latest = variant;
@@ -390,17 +374,12 @@ export class RepeatedVerdicts {
     this.characters += characters;
   }
 
-  private comparable(given: readonly string[]): readonly string[] | bigint {
-    if (lengthOf(given) <= COMPARED_CHARACTERS) return given;
-    return Bun.hash.wyhash(given.join("\0"), BigInt(this.options.seed));
-  }
-
   /** Counts different arguments, and keeps the first ones as samples. */
   private noteArguments(kind: Kind, given: readonly string[]): void {
-    const hash = hashOf(given, this.options.seed);
+    const hash = hashOfGiven(given, this.options.seed);
     if (kind.hashes.has(hash)) return;
     if (kind.samples.length < SAMPLES) {
-      const sample = boundedText(beginningOf(given, SAMPLE_CHARACTERS + 1), SAMPLE_CHARACTERS);
+      const sample = boundedText(beginningOfGiven(given, SAMPLE_CHARACTERS + 1), SAMPLE_CHARACTERS);
       kind.samples.push(sample);
       this.grow(kind, sample.length);
     }
@@ -460,32 +439,6 @@ export class RepeatedVerdicts {
   }
 }
 
-const noArguments: readonly string[] = Object.freeze([]);
-
-/** What the repeated record of this verdict shows of it. */
-function shownOf(subject: Subject): EventRecord {
-  if (subject.kind !== "exec") return networkFields(subject.network);
-  const args = boundedArguments(subject.facts.args ?? noArguments, SHOWN_CHARACTERS);
-  return { "process.command_args": args.map(unambiguous) };
-}
-
-/** The arguments and, behind a text that can be none of them, the environment as far as it was read and is set. */
-function givenTo(subject: Subject): readonly string[] {
-  if (subject.kind !== "exec") return [endpointText(subject.network)];
-  const { facts } = subject;
-  const { args = noArguments, environment } = facts;
-  let given: string[] | undefined;
-  for (const [name, value] of environment ?? []) {
-    if (value === null) continue;
-    given ??= [...args, ENVIRONMENT_FOLLOWS];
-    given.push(`${name}=${value}`);
-  }
-  return given ?? args;
-}
-
-/** Arguments end at a NUL, so none of them has one. */
-const ENVIRONMENT_FOLLOWS = "\0";
-
 function newFold(kind: Kind, shown: EventRecord | undefined): Fold {
   return { kind, shown, count: 0, wallTime: 0, notBefore: kind.minute + MINUTE_NS, firstUid: "" };
 }
@@ -497,132 +450,8 @@ function afterFull(variant: Variant, time: number, uid: string, isQueued: boolea
   variant.fold.notBefore = time + (isQueued ? MINUTE_NS : RETRY_NS);
 }
 
-function scopeOf({ containerImage, unit }: Subject): string | null | undefined {
-  return containerImage ?? unit;
-}
-
-function valuesOf({ subject, decision, outcome, reason, policy }: Verdict): KindValues {
-  return {
-    kind: subject.kind,
-    ruleset: decision.ruleset,
-    rule: decision.rule,
-    version: policy.version,
-    outcome,
-    reason,
-    exact: subject.tree.exact,
-    path: subject.runnable.path,
-    scope: scopeOf(subject),
-    change: subject.change,
-    container: subject.containerId,
-    uid: subject.facts.uid,
-    loginUid: subject.facts.loginUid,
-  };
-}
-
-function isOf(values: KindValues, { subject, decision, outcome, reason, policy }: Verdict): boolean {
-  const { tree, runnable, containerId, facts } = subject;
-  return (
-    values.kind === subject.kind &&
-    values.exact === tree.exact &&
-    values.path === runnable.path &&
-    values.rule === decision.rule &&
-    values.ruleset === decision.ruleset &&
-    values.version === policy.version &&
-    values.outcome === outcome &&
-    values.reason === reason &&
-    values.uid === facts.uid &&
-    values.loginUid === facts.loginUid &&
-    values.container === containerId &&
-    values.scope === scopeOf(subject) &&
-    values.change === subject.change
-  );
-}
-
 function namesArguments(policy: Policy, decision: Decision): boolean {
   return namesAny(policy, decision, variesWithArguments);
-}
-
-function isSame(a: readonly string[] | bigint, b: readonly string[] | bigint): boolean {
-  if (a === b) return true;
-  if (typeof a === "bigint" || typeof b === "bigint" || a.length !== b.length) return false;
-  for (let i = a.length - 1; i >= 0; i -= 1) if (a[i] !== b[i]) return false;
-  return true;
-}
-
-/** With one character between two arguments, so that thousands of empty ones count too. */
-function lengthOf(args: readonly string[]): number {
-  let length = args.length;
-  for (const arg of args) length += arg.length;
-  return length;
-}
-
-/**
- * A hash for counting: cheap, since it is made for each verdict of a flood, of bounded cost, and no proof that two lists
- * are equal.
- */
-function hashOf(args: readonly string[], seed: number): number {
-  let hash = Math.imul(seed ^ args.length, FNV_PRIME);
-  for (let i = Math.max(0, args.length - HASHED_ARGUMENTS); i < args.length; i += 1) {
-    const arg = args[i] ?? "";
-    const { length } = arg;
-    hash = Math.imul(hash ^ length, FNV_PRIME);
-    const head = Math.min(length, HASHED_CHARACTERS);
-    for (let at = 0; at < head; at += 1) hash = Math.imul(hash ^ arg.charCodeAt(at), FNV_PRIME);
-    for (let at = Math.max(head, length - HASHED_CHARACTERS); at < length; at += 1)
-      hash = Math.imul(hash ^ arg.charCodeAt(at), FNV_PRIME);
-  }
-  return hash ^ (hash >>> 15);
-}
-
-/** FNV-1a, 32 bits. */
-const FNV_PRIME = 0x0100_0193;
-
-/** The arguments joined by spaces, up to `limit` characters of them. */
-function beginningOf(args: readonly string[], limit: number): string {
-  let text = "";
-  for (const arg of args) {
-    if (arg === ENVIRONMENT_FOLLOWS) continue;
-    text += text === "" ? arg : ` ${arg}`;
-    if (text.length >= limit) return text.slice(0, limit);
-  }
-  return text;
-}
-
-/** What a repeated record has of the first one: what all verdicts of the kind share. */
-const sharedNames = [
-  "event.kind",
-  "policy.action",
-  "policy.outcome",
-  "policy.reason",
-  "policy.severity",
-  "policy.tags",
-  "policy.matched_rules",
-  "security_rule.name",
-  "security_rule.ruleset.name",
-  "security_rule.version",
-  "tree.path",
-  "tree.id",
-  "tree.exact",
-  "tree.habit",
-  "process.runnable.path",
-  "process.executable.path",
-  "process.executable.name",
-  "process.user.id",
-  "process.user.name",
-  "process.login_user.id",
-  "process.unit",
-  "container.id",
-  "container.image.name",
-  "k8s.pod.name",
-  "k8s.namespace.name",
-  "k8s.container.name",
-  "change.id",
-] as const;
-
-function sharedFields(record: EventRecord): EventRecord {
-  return Object.fromEntries(
-    sharedNames.flatMap((name) => (record[name] === undefined ? [] : [[name, record[name]]])),
-  );
 }
 
 function charactersOf(record: EventRecord): number {

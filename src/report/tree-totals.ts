@@ -4,7 +4,7 @@ import type { ProcessCount } from "../forest/process.ts";
 import type { Counter, Series, Totals } from "./totals.ts";
 
 export const OVERFLOW_TREE = "/overflow";
-/** Who begins: a process of the tree, or whoever finds that one listens. */
+/** Who begins: a process of the tree (outbound), or a client of one that listens (inbound). */
 export const directions = ["outbound", "inbound"] as const;
 export type Direction = (typeof directions)[number];
 

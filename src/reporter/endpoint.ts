@@ -18,7 +18,7 @@ export interface Health {
 }
 
 export interface EndpointInputs {
-  /** Null: whoever can connect may read. */
+  /** Null: anyone who can connect may read. */
   readonly security: EndpointSecurity | null;
   /** The text, or a gzip file with it. */
   readonly metrics: (

@@ -2,6 +2,7 @@
 import { hostname } from "node:os";
 import type { EventRecord } from "../report/event-record.ts";
 import { createRedaction } from "../report/redact.ts";
+import type { OutputSignal } from "../vocabulary/outputs.ts";
 import { AlarmGroups, isAlarm } from "./alarms.ts";
 import { formatMail } from "./mail-text.ts";
 import type { JournalOutput, OutputKind } from "./output.ts";
@@ -29,7 +30,7 @@ export interface MailOptions {
   readonly send: (mail: string) => Promise<string | undefined>;
 }
 
-export const mailOutput: OutputKind<"mail"> = {
+export const mailOutput: OutputKind<OutputSignal<"mail">> = {
   name: "mail",
   signals: { mail: "send mail" },
   queue: "mail",
@@ -52,7 +53,7 @@ export const mailOutput: OutputKind<"mail"> = {
 };
 
 /** Sends one mail per batch, but none at shutdown: waiting alarms are mailed after the next start. */
-export function alarmMails(options: MailOptions): JournalOutput<"mail"> {
+export function alarmMails(options: MailOptions): JournalOutput<OutputSignal<"mail">> {
   const { to, host, roles, intervalMs, gatherMs, redact, send } = options;
   return {
     signal: "mail",

@@ -1,5 +1,6 @@
 // The table of OpenTelemetry's variables: what each may be, which output it concerns, and those that have no effect.
 // Reader, checks and the table in docs/telemetry.md come from here.
+import { configuredOutputs, type OutputSignal } from "../vocabulary/outputs.ts";
 import {
   anyText,
   attributePairs,
@@ -20,8 +21,8 @@ import {
 } from "./otel-values.ts";
 
 /** What OTLP carries. */
-export const otlpSignals = ["logs", "metrics"] as const;
-export type OtlpSignal = (typeof otlpSignals)[number];
+export const otlpSignals = configuredOutputs.otlp.signals;
+export type OtlpSignal = OutputSignal<"otlp">;
 
 /** A variable that is honoured. */
 export interface OtelVariable<T> {

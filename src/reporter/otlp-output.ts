@@ -1,5 +1,6 @@
 // The OTLP output: sends records and metrics to an OpenTelemetry collector.
 import { hostname } from "node:os";
+import type { OutputSignal } from "../vocabulary/outputs.ts";
 import { machineId } from "./machine-id.ts";
 import type { Batch, Delivery, OutputKind, Pacing } from "./output.ts";
 
@@ -12,7 +13,7 @@ const pacing: Omit<Pacing, "gatherMs" | "maxRows"> = {
   deliversAtEnd: true,
 };
 
-export const otlpOutput: OutputKind<"logs" | "metrics"> = {
+export const otlpOutput: OutputKind<OutputSignal<"otlp">> = {
   name: "OTLP",
   signals: { metrics: "export metrics over OTLP", logs: "export logs over OTLP" },
   queue: "export",

@@ -1,6 +1,6 @@
 // What a collector answers to an export (opentelemetry-proto 1.x, collector/{logs,metrics}/v1/*_service.proto): the
-// message Export...ServiceResponse in protobuf or JSON, or google.rpc.Status where it refuses. Whoever answers may be
-// no collector at all, so bytes that are no such message are told apart from one.
+// message Export...ServiceResponse in protobuf or JSON, or google.rpc.Status where it refuses. The peer may be
+// no collector at all, so bytes that are no such message must not pass for one.
 
 /** The field partial_success of a response. */
 export interface PartialSuccess {
@@ -19,7 +19,7 @@ export function readExportResponse(contentType: string, body: Uint8Array): Parti
       return fromJson(body);
     case "application/x-protobuf":
       return fromProtobuf(body, true);
-    // Some collectors do not name the type. Then a message of unknown fields alone can be anything.
+    // Some collectors do not name the type. A message that has only unknown fields is then not taken for an answer.
     case "application/protobuf":
     case "application/octet-stream":
     case "":
@@ -103,7 +103,7 @@ function utf8Of(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** The fields of a protobuf message, by their numbers; of a repeated field the last. */
+/** The fields of a protobuf message, by their numbers; of a repeated field the last one. Fixed-width fields are skipped. */
 interface Fields {
   readonly numbers: ReadonlyMap<number, bigint>;
   readonly texts: ReadonlyMap<number, Uint8Array>;

@@ -9,7 +9,7 @@ const LENGTH_DELIMITED = 2;
 const FIRST_SIZE = 1 << 16;
 /** Most requests are smaller. */
 const KEPT_SIZE = 2 << 20;
-/** Two calls into the runtime cost more than writing so many characters one by one. */
+/** Texts up to this length are written character by character, which costs less than two calls into the runtime. */
 const SHORT = 48;
 const ASCII = 0x7f;
 /** Values below take one byte of a varint for seven bits. */

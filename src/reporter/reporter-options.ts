@@ -16,7 +16,7 @@ const options = {
   colour: v.boolean(),
   /** Null if nothing is exported over OTLP. */
   otlp: v.nullable(otlpSettingsSchema),
-  /** Null: whoever can connect to the endpoint may read. */
+  /** Null: anyone who can connect to the endpoint may read. */
   endpointSecurity: v.nullable(endpointSecuritySchema),
 };
 /** A user or group, never root's. */

@@ -1,4 +1,4 @@
-// A token bucket: some actions at once, and afterwards so many a second.
+// A token bucket: some actions at once, and afterwards a fixed number a second.
 
 export interface TokensOptions {
   readonly burst: number;

@@ -1,6 +1,6 @@
 // The events of a sensor: processes (thread groups) that fork, exec, change user, exit and use the
 // network; and what was lost.
-import type { SensorKind } from "../vocabulary/event-kinds.ts";
+import { isNetworkKind, type NetworkKind, networkKinds, type SensorKind } from "../vocabulary/event-kinds.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import type { SensorSource } from "../vocabulary/sensors.ts";
 import type { CarriedSignals, CondemnedProcesses } from "./condemned.ts";
@@ -242,7 +242,10 @@ export interface LossEvent {
 export const lossReasons = ["overrun", "restart", "switch", "network"] as const;
 export type LossReason = (typeof lossReasons)[number];
 
-interface EventTypes {
+/** Names this file, and not every file that handles events, if a kind has no type here. */
+type ForEachKind<T extends { readonly [K in SensorKind]: { readonly kind: K } }> = T;
+
+type EventTypes = ForEachKind<{
   fork: ForkEvent;
   exec: ExecEvent;
   user: UserEvent;
@@ -252,18 +255,18 @@ interface EventTypes {
   listen: ListenEvent;
   close: CloseEvent;
   loss: LossEvent;
-}
+}>;
 
 /** Events of the network that policies decide about. */
-export type NetworkEvent = ConnectEvent | SendEvent | ListenEvent;
-export type NetworkKind = NetworkEvent["kind"];
-export const networkKinds = ["connect", "send", "listen"] as const satisfies readonly NetworkKind[];
+export type NetworkEvent = EventOf<NetworkKind>;
+export type { NetworkKind };
+export { networkKinds };
 
 export function isNetworkEvent(event: ProcessEvent): event is NetworkEvent {
-  return event.kind === "connect" || event.kind === "send" || event.kind === "listen";
+  return isNetworkKind(event.kind);
 }
 
-export type EventOf<K extends SensorKind> = EventTypes[K];
+export type EventOf<K extends SensorKind> = EventTypes[K & keyof EventTypes];
 export type ProcessEvent = EventOf<SensorKind>;
 
 /** What a room does with an event of each kind. */
@@ -292,7 +295,7 @@ export interface OwnSignal {
 
 export interface SignalSink {
   signal(signal: OwnSignal): void;
-  /** So many were made faster than they could be read. */
+  /** `count` signals were lost, because they came faster than they could be read. */
   lost(count: number): void;
 }
 
@@ -373,8 +376,8 @@ export interface Sensor extends Disposable {
    */
   watchNetwork?(watch: NetworkWatch | undefined): void;
   /**
-   * What the kernel can be told to carry on: `condemned` is there unless that is `none`. With `both`, stopped processes
-   * stand still whoever continues them. Throws where the kernel refuses it. Absent where the source cannot do that.
+   * Sets which signals the kernel carries on: `condemned` is there unless that is `none`. With `both`, stopped processes
+   * stand still even if somebody continues them. Throws where the kernel refuses it. Absent where the source cannot do that.
    */
   carrySignals?(signals: CarriedSignals): void;
   readonly condemned?: CondemnedProcesses | undefined;

@@ -29,11 +29,11 @@ export interface SensorOptions {
   readonly argumentBytes: number;
   /** The environment variables that are kept while the environment is read. */
   readonly environmentNames?: readonly string[] | undefined;
-  /** What processes execute can be prevented, by a source that can do that. */
+  /** For a source that can end programs before their first instruction. */
   readonly prevention?: PreventionOptions | undefined;
-  /** Milliseconds after which what is denied ends if nobody reports that he lives; 0: never. Default: 15 s. */
+  /** Denials end when no reader has reported for this long (ms) that it is alive; 0: never. Default: 15 s. */
   readonly denialLimitMs?: number | undefined;
-  /** Verdicts are carried out: what is lost while the reader is held up must not get away. */
+  /** Verdicts are carried out, so the buffer must hold what arrives while the reader is held up. */
   readonly enforces?: boolean | undefined;
   /** For a source that is a file: where it is. */
   readonly file?: string | undefined;
@@ -49,7 +49,7 @@ export interface LastResort {
   readonly reason: string;
 }
 
-/** In such a namespace a process could not be told from a later one with its pid. */
+/** In such a namespace a process could not be distinguished from a later one with the same pid. */
 const otherClocks = [
   "the boot-time clock of this time namespace is not a whole number of 10 ms from the host's (time_namespaces(7))",
   "run treewarden in the host's time namespace",

@@ -181,7 +181,7 @@ export interface ChildEnd {
   readonly shortly: string;
 }
 
-/** A process that a previous supervisor started is reaped by init, so nobody knows how it ended. */
+/** A process that a previous supervisor started is reaped by init, so its exit status is not known. */
 export const UNKNOWN_END = "unknown";
 
 /** The exit status of an adopted process is not known, because init reaps it. */

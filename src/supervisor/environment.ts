@@ -1,6 +1,6 @@
-// The environment of each process: only the variables that it needs. OpenTelemetry's may hold tokens, so what they set
-// is in the reporter's plan. LD_PRELOAD and the like do not reach it. Variables
-// of the runtime have no effect but those of runtime-options.ts, see build/entry-stub.ts.
+// The environment of each process: only the variables that it needs. OpenTelemetry's variables may hold tokens, so their
+// values are in the reporter's plan and in no environment. LD_PRELOAD and the like are not passed on. Of the runtime's
+// variables only those of runtime-options.ts have an effect, see build/entry-stub.ts.
 import { compiledEarly, mediumHeap, smallHeap, tightHeap } from "./runtime-options.ts";
 
 export type Environment = Readonly<Record<string, string>>;

@@ -10,6 +10,8 @@ interface EventKindRow {
   readonly from: "sensor" | "treewarden";
   /** Policies decide about it. */
   readonly judged: boolean;
+  /** A process begins to use the network; policies decide about it. */
+  readonly isNetworkUse?: true;
   /** It is counted in `treewarden_events_total`, under the kind's name. */
   readonly counted: boolean;
   /** `event.name` of its record; null: it makes none, or, for a change, each has a name of its own. */
@@ -49,6 +51,7 @@ export const eventKinds = {
   connect: {
     from: "sensor",
     judged: true,
+    isNetworkUse: true,
     counted: true,
     eventName: "network.connect",
     meaning: "a process connects a TCP or UDP socket to a peer",
@@ -56,6 +59,7 @@ export const eventKinds = {
   send: {
     from: "sensor",
     judged: true,
+    isNetworkUse: true,
     counted: true,
     eventName: "network.send",
     meaning: "a process sends its first datagram to a peer over an unconnected UDP socket",
@@ -63,6 +67,7 @@ export const eventKinds = {
   listen: {
     from: "sensor",
     judged: true,
+    isNetworkUse: true,
     counted: true,
     eventName: "network.listen",
     meaning: "a process listens on a TCP socket, or binds a UDP socket to a port",
@@ -100,6 +105,8 @@ export type EventKind = keyof Table;
 export type SensorKind = KindWhere<{ from: "sensor" }>;
 /** What policies decide about. */
 export type JudgedKind = KindWhere<{ judged: true }>;
+/** What policies decide about, of what processes do on the network. */
+export type NetworkKind = KindWhere<{ judged: true; isNetworkUse: true }>;
 /** What is counted under its own name. */
 export type CountedKind = KindWhere<{ counted: true }>;
 /** What has a record under a name that belongs to its kind. */
@@ -111,6 +118,7 @@ const kinds = Object.keys(eventKinds).filter(isEventKind);
 
 export const sensorKinds: readonly SensorKind[] = kinds.filter(isSensorKind);
 export const judgedKinds: readonly JudgedKind[] = kinds.filter(isJudgedKind);
+export const networkKinds: readonly NetworkKind[] = judgedKinds.filter(isNetworkKind);
 export const countedKinds: readonly CountedKind[] = kinds.filter(isCountedKind);
 
 /** What `make` returns for each judged kind. */
@@ -124,6 +132,10 @@ function isEventKind(name: string): name is EventKind {
 
 function isJudgedKind(name: string): name is JudgedKind {
   return isEventKind(name) && eventKinds[name].judged;
+}
+
+export function isNetworkKind(kind: EventKind): kind is NetworkKind {
+  return "isNetworkUse" in eventKinds[kind];
 }
 
 function isSensorKind(kind: EventKind): kind is SensorKind {

@@ -157,6 +157,11 @@ export const openableSources: readonly OpenableSource[] = sensorSources.filter(i
 export const sourceChoices: readonly SourceChoice[] = ["auto", ...liveSources];
 export type SourceChoice = "auto" | LiveSource;
 
+/** Whether a warden with this choice may open the source: it is the chosen one, or `auto` may fall back to it. */
+export function mayOpen(choice: SourceChoice, source: LiveSource): boolean {
+  return choice === source || choice === "auto";
+}
+
 /** Every source with what it is, as the meaning of a variable. */
 export const sourcesText: string = sensorSources
   .map((source) => `${source} (${sensors[source].title})`)

@@ -8,14 +8,12 @@ import {
   type EnvironmentVariable,
   isEnvironmentVariable,
 } from "./environment.ts";
-import type { EventKind, JudgedKind } from "./event-kinds.ts";
+import { type JudgedKind, networkKinds } from "./event-kinds.ts";
 import { sourcesText } from "./sensors.ts";
 import { type JudgedRow, reported, type VariableRow, type VariableType } from "./variable-row.ts";
 
-/** Events of the network with a process's own socket. */
-const sockets = ["connect", "send", "listen"] as const satisfies readonly EventKind[];
 /** What a process does that is judged; of what its exec reported, an event of the network knows what lasts. */
-const uses = ["exec", ...sockets] as const;
+const uses = ["exec", ...networkKinds] as const;
 
 const table = {
   "event.name": {
@@ -396,7 +394,7 @@ const table = {
   "network.transport": {
     type: "string",
     judged: true,
-    kinds: [...sockets, "close"],
+    kinds: [...networkKinds, "close"],
     dependsOn: ["socket"],
     inTests: "event",
     otel: true,
@@ -405,7 +403,7 @@ const table = {
   "network.type": {
     type: "string",
     judged: true,
-    kinds: [...sockets, "close"],
+    kinds: [...networkKinds, "close"],
     dependsOn: ["socket"],
     inTests: "derived",
     otel: true,
@@ -453,7 +451,7 @@ const table = {
   "network.local.address": {
     type: "string",
     judged: true,
-    kinds: [...sockets, "close"],
+    kinds: [...networkKinds, "close"],
     dependsOn: ["socket"],
     inTests: "event",
     address: true,
@@ -464,7 +462,7 @@ const table = {
   "network.local.port": {
     type: "int",
     judged: true,
-    kinds: [...sockets, "close"],
+    kinds: [...networkKinds, "close"],
     dependsOn: ["socket"],
     inTests: "event",
     otel: true,
@@ -472,10 +470,10 @@ const table = {
   },
   "network.socket": reported(
     "int",
-    [...sockets, "close"],
+    [...networkKinds, "close"],
     "the kernel's cookie of the socket, by which `network.close` belongs to the event that opened it",
   ),
-  "network.denied": reported("bool", sockets, "the kernel refused it by a rule; absent: it did not"),
+  "network.denied": reported("bool", networkKinds, "the kernel refused it by a rule; absent: it did not"),
   "network.result": reported(
     "string",
     ["close"],
@@ -916,7 +914,7 @@ const table = {
   "report.uid": reported("string", ["change"], "`log.record.uid` of the record that a collector rejected"),
   "event.kind": reported(
     "string",
-    [...sockets, "change"],
+    [...networkKinds, "change"],
     "kind of the event that a verdict is on, if that is no exec: `connect`, `send` or `listen`; of `warden.fault`, the kind that could not be handled",
   ),
 

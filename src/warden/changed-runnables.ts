@@ -34,7 +34,7 @@ export interface ChangedRunnablesInputs {
 /** Maximum number of contents that count as reported; the oldest is forgotten, and then reported once more. */
 const MAX_REPORTED = 4096;
 
-/** Absent: it cannot be told, or not yet. */
+/** Absent: it is not known, or not yet. */
 export type Changed = boolean | undefined;
 
 export class ChangedRunnables {
@@ -123,7 +123,7 @@ export class ChangedRunnables {
 
 /**
  * The value of `process.runnable.changed` if the baseline alone decides it: what is not known, or is not compared, is not
- * changed. undefined: the content decides, or it cannot be told.
+ * changed. undefined: the content decides, or it is not known.
  */
 export function changedByBaseline(
   { path, executable }: Runnable,
@@ -135,7 +135,7 @@ export function changedByBaseline(
   return contents === "packaged" && path === executable ? false : undefined;
 }
 
-/** Whether the content is neither accepted nor permitted; undefined if that cannot be told. */
+/** Whether the content is neither accepted nor permitted; undefined if that is not known. */
 function isNew(
   content: RunnableContent,
   accepted: readonly string[],

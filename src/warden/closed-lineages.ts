@@ -6,11 +6,9 @@
 // execute a program are judged as their events are read (`onFork`, `onProcess`), those of a kind that was not judged before a
 // little later (`judgingNew`).
 
-import type { Lineage } from "../forest/lineage.ts";
 import type { Process } from "../forest/process.ts";
 import { monotonicNow } from "../linux/clock.ts";
 import { type Closing, ClosingCompiler, type ClosingInputs } from "../policy/closing.ts";
-import type { ClosableProcess } from "../policy/hypothetical-exec.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { RuleStates } from "../policy/rule-state.ts";
 import type { Prevention } from "../sensor/prevention/closed-set.ts";
@@ -22,26 +20,23 @@ import type { EpochReason } from "./epoch.ts";
 import { FairQueue } from "./fair-queue.ts";
 import { ForkedProcesses } from "./forked-processes.ts";
 import type { IdentifiedFiles } from "./identified-files.ts";
-import { JudgedKinds, judgedKindOf } from "./judged-kinds.ts";
 import type { ListedFiles } from "./listed-files.ts";
 import type { PreventionLimit } from "./prevention-limit.ts";
 import { ProcessPayers } from "./process-payers.ts";
+import { ProcessSets, type ProcessSetsInputs } from "./process-sets.ts";
 import { UnrecordedEnds } from "./unrecorded-ends.ts";
 
-export interface ClosedLineagesInputs {
+export interface ClosedLineagesInputs extends ProcessSetsInputs {
   readonly policy: { readonly current: Policy };
   readonly enforcement: { readonly mayPrevent: boolean; readonly states: RuleStates };
   readonly epoch: { readonly current: number };
   readonly processes: () => Iterable<Process>;
   /** The part of the sensor in use that prevents; undefined if it cannot. */
   readonly kernel: () => Prevention | undefined;
-  readonly subjectOf: (process: Process) => ClosableProcess["subject"];
   /** As `ClosingInputs`, of the baseline in force. */
   readonly closing: () => Omit<ClosingInputs, "filesOf">;
   readonly files: IdentifiedFiles;
   readonly listed: ListedFiles;
-  /** Whether the process is never closed (true); "own": its children may be, but what it executes in its own place may not. */
-  readonly isOpen: (process: Process) => boolean | "own";
   /** Asks for a call of `applying` soon. */
   readonly schedule: () => void;
   /** Asks for a call of `judgingNew` soon. */
@@ -81,10 +76,8 @@ export class ClosedLineages {
   private compiler: ClosingCompiler | undefined;
   private kernel: Prevention | undefined;
   private readonly maker: ClosedSetMaker;
-  private readonly kinds = new JudgedKinds();
+  private readonly sets: ProcessSets;
   private readonly payers = new ProcessPayers();
-  /** Lineages below which a mismatch was not due to a file: processes below them stay open. Invalidated by: another epoch. */
-  private misjudged = new WeakSet<Lineage>();
   /** The epoch in which `applying` was called last. */
   private judgedEpoch: number | undefined;
   private readonly forked = new ForkedProcesses((process) => {
@@ -118,6 +111,7 @@ export class ClosedLineages {
     this.maker = new ClosedSetMaker(inputs.files, (why) => {
       this.problem ??= `the kernel has no room for what closed processes may execute: ${why}`;
     });
+    this.sets = new ProcessSets(inputs, this.maker);
   }
 
   /** How many processes were closed when all were judged last. */
@@ -154,14 +148,14 @@ export class ClosedLineages {
     const kernel = this.inputs.kernel();
     const isSameKernel = kernel === this.kernel;
     this.kernel = kernel;
-    this.kinds.forget();
+    this.sets.forget();
     this.problem = undefined;
     this.compiler = undefined;
     this.closedCount = 0;
     if (!isSameKernel) this.forgetSets();
     if (kernel === undefined) return;
     const of = epoch.current;
-    if (of !== this.judgedEpoch) this.misjudged = new WeakSet();
+    if (of !== this.judgedEpoch) this.sets.forgetMisjudged();
     this.judgedEpoch = of;
     const compiler = new ClosingCompiler(policy.current, enforcement.states, {
       ...this.inputs.closing(),
@@ -208,12 +202,12 @@ export class ClosedLineages {
     if (compiler === undefined || now >= this.heldUntil) return false;
     kernel.beat();
     for (const process of [...this.inputs.processes()]) {
-      yield* this.judging(process, compiler, kernel);
+      yield* this.sets.judging(process, compiler, kernel);
       yield;
     }
     this.askWanted();
     // These sets go with those of the warden before.
-    this.kinds.forget();
+    this.sets.forget();
     return this.inputs.files.isAwaited || this.inputs.listed.isAwaited;
   }
 
@@ -239,7 +233,7 @@ export class ClosedLineages {
   onProcess(process: Process): void {
     this.forked.delete(process);
     if (this.compiler === undefined || this.kernel === undefined || this.isHeld) return;
-    const sets = this.setsOf(process);
+    const sets = this.sets.get(process);
     if (sets === undefined) this.queue(process);
     else this.assign(process, sets);
   }
@@ -267,9 +261,9 @@ export class ClosedLineages {
   private *closing(process: Process): Steps<boolean> {
     const { compiler, kernel } = this;
     if (compiler === undefined || kernel === undefined) return false;
-    yield* this.judging(process, compiler, kernel);
+    yield* this.sets.judging(process, compiler, kernel);
     if (!this.inputs.isAlive(process)) return false;
-    const sets = this.setsOf(process);
+    const sets = this.sets.get(process);
     if (sets !== undefined) return this.assign(process, sets);
     // Meanwhile it has executed another program.
     this.queue(process);
@@ -356,11 +350,8 @@ export class ClosedLineages {
    */
   onMismatch({ lineage, ancestry }: Pick<Process, "lineage" | "ancestry">, path: string | undefined): void {
     const above = ancestry ?? lineage;
-    if (path === undefined || !this.inputs.files.correct(path)) {
-      if (this.misjudged.has(above)) return;
-      this.misjudged.add(above);
-    }
-    this.inputs.schedule();
+    const isOfFile = path !== undefined && this.inputs.files.correct(path);
+    if (isOfFile || this.sets.misjudge(above)) this.inputs.schedule();
   }
 
   private askWanted(): void {
@@ -370,15 +361,7 @@ export class ClosedLineages {
 
   /** What a process may execute, and by which rule; undefined where nothing is prevented. */
   closingsOf(process: Process): { readonly own: Closing; readonly child: Closing } | undefined {
-    const { compiler } = this;
-    if (compiler === undefined) return undefined;
-    const isOpen = isNeverClosed(process) || this.inputs.isOpen(process);
-    const spared: Closing = { closed: false, why: "treewarden spares it" };
-    const closable = this.closableOf(process);
-    return {
-      own: isOpen === false ? compiler.closingOf(closable, "own") : spared,
-      child: isOpen === true ? spared : compiler.closingOf(closable, "child"),
-    };
+    return this.compiler === undefined ? undefined : this.sets.closingsOf(process, this.compiler);
   }
 
   /** How many processes are closed now, and what they run. */
@@ -389,38 +372,9 @@ export class ClosedLineages {
   private *closedNow(): Iterable<ClosedNow> {
     const acts = this.compiler !== undefined && this.actsSince !== Number.POSITIVE_INFINITY;
     for (const process of acts ? this.inputs.processes() : []) {
-      const sets = this.setsOf(process);
+      const sets = this.sets.get(process);
       if (sets === undefined || sets === openSets) continue;
       yield { path: process.lineage.program.path ?? "", rule: sets.rule };
     }
   }
-
-  /** The sets of the process: those of its kind, less what treewarden spares. undefined: its kind was not judged yet. */
-  private setsOf(process: Process): JudgedSets | undefined {
-    const isOpen = isNeverClosed(process) || this.inputs.isOpen(process);
-    if (isOpen === true) return openSets;
-    const sets = this.kinds.get(judgedKindOf(process));
-    if (isOpen === false || sets === undefined || sets.own === 0) return sets;
-    return sets.child === 0 ? openSets : { ...sets, own: 0 };
-  }
-
-  /** Judges the kind of the process as it is now, one of its exceptions at a step. */
-  private *judging(process: Process, compiler: ClosingCompiler, kernel: Prevention): Steps<void> {
-    if (this.setsOf(process) !== undefined) return;
-    const { lineage, ancestry } = process;
-    const kind = judgedKindOf(process);
-    const judged = yield* this.maker.setsOf(this.closableOf(process), compiler, kernel);
-    const own = this.misjudged.has(ancestry ?? lineage) ? 0 : judged.own;
-    const child = this.misjudged.has(lineage) ? 0 : judged.child;
-    this.kinds.set(kind, own === 0 && child === 0 ? openSets : { own, child, rule: judged.rule });
-  }
-
-  private closableOf(process: Process): ClosableProcess {
-    const { lineage, ancestry, execed, linkGuessed } = process;
-    return { executor: { lineage, ancestry, execed, linkGuessed }, subject: this.inputs.subjectOf(process) };
-  }
-}
-
-function isNeverClosed({ pid, kernelThread }: Process): boolean {
-  return pid === 1 || kernelThread;
 }

@@ -2,7 +2,8 @@
 // events are judged with their whole lineages: what the scan has not reached yet is read when an event needs it.
 import type { Differences, Remembered } from "../forest/forest.ts";
 import {
-  isNetworkEvent,
+  dispatch,
+  type EventHandlers,
   type ProcessEvent,
   type ScannedGroup,
   type ScannedProcess,
@@ -33,6 +34,23 @@ export class FirstScan {
   found = 0;
   private readonly inputs: FirstScanInputs;
   private readonly slices: SlicedScan;
+  /** What the forest must have before the event is handled: the process that it names, and the ancestors of that. */
+  private readonly handlers: EventHandlers = {
+    fork: ({ parentPid }) => this.adopt(parentPid, undefined),
+    exec: ({ pid, facts }) => {
+      this.adopt(pid, pid);
+      // If that found nothing, the process has ended, and its parent may not have.
+      if (facts.parentPid !== undefined) this.adopt(facts.parentPid, undefined);
+    },
+    user: ({ pid }) => this.adopt(pid, undefined),
+    connect: ({ pid }) => this.adopt(pid, undefined),
+    send: ({ pid }) => this.adopt(pid, undefined),
+    listen: ({ pid }) => this.adopt(pid, undefined),
+    // What these name has ended, or they name nothing.
+    exit: () => undefined,
+    close: () => undefined,
+    loss: () => undefined,
+  };
 
   constructor(inputs: FirstScanInputs) {
     this.inputs = inputs;
@@ -47,13 +65,7 @@ export class FirstScan {
   /** Must be called for every event before the tracker handles it. */
   onEvent(event: ProcessEvent): void {
     this.slices.onEvent(event);
-    if (event.kind === "fork") this.adopt(event.parentPid, undefined);
-    else if (event.kind === "user" || isNetworkEvent(event)) this.adopt(event.pid, undefined);
-    else if (event.kind === "exec") {
-      this.adopt(event.pid, event.pid);
-      // It has ended, and its parent has not.
-      if (event.facts.parentPid !== undefined) this.adopt(event.facts.parentPid, undefined);
-    }
+    dispatch(this.handlers, event);
   }
 
   /** What was read, of processes that live. */

@@ -10,7 +10,7 @@ import { type PathAnswer, PathAnswers } from "./path-answers.ts";
 
 /**
  * What is at a path. `none`: nothing, and only root can change that. `unsafe`: what others than root can change. `recent`: a
- * file that was changed so shortly before that it cannot be told from a later one.
+ * file that was changed so shortly before that it cannot be distinguished from a later one.
  */
 export interface IdentifiedFile extends PathAnswer {
   readonly is: FileIdentity | "none" | "unsafe" | "recent";

@@ -49,7 +49,7 @@ export class SelfRecords {
     this.record(event, { ...details, ...first, "self.count": 1 });
   }
 
-  /** Takes note of what could not be told apart; the next record has its number. */
+  /** Counts events that could not be distinguished; the next record has their number. */
   omit(count: number): void {
     this.omitted += count;
   }

@@ -73,6 +73,27 @@ export class Tracker {
   private readonly listener: TrackerListener;
   private readonly counters: Partial<Record<SensorKind, Counter>> = {};
   private readonly handlers: EventHandlers;
+  /** For events that another warden has handled: those that change the forest. */
+  private readonly repeating: EventHandlers = {
+    fork: (event) => {
+      const child = this.forest.fork(event);
+      if (child !== undefined) this.started(child);
+    },
+    exec: (event) => {
+      const process = this.forest.exec(event);
+      if (process !== undefined) this.count(process, treeOf(process.lineage));
+    },
+    user: (event) => void this.forest.user(event),
+    exit: (event) => {
+      const process = this.forest.exit(event);
+      if (process !== undefined) this.ended(process, undefined);
+    },
+    connect: () => undefined,
+    send: () => undefined,
+    listen: () => undefined,
+    close: () => undefined,
+    loss: () => undefined,
+  };
   private readonly lastEvent: Gauge;
   /** ns, CLOCK_MONOTONIC; 0 before the first event. */
   lastEventTime = 0;
@@ -214,17 +235,7 @@ export class Tracker {
   /** Applies an event that another warden has handled: it changes the forest, and is neither counted nor judged again. */
   repeat(event: ProcessEvent): void {
     this.lastEventTime = event.time;
-    if (event.kind === "fork") {
-      const child = this.forest.fork(event);
-      if (child !== undefined) this.started(child);
-    } else if (event.kind === "exec") {
-      const process = this.forest.exec(event);
-      if (process !== undefined) this.count(process, treeOf(process.lineage));
-    } else if (event.kind === "user") this.forest.user(event);
-    else if (event.kind === "exit") {
-      const process = this.forest.exit(event);
-      if (process !== undefined) this.ended(process, undefined);
-    }
+    dispatch(this.repeating, event);
   }
 
   /** Ends the processes that a scan did not find and for which no exit event has arrived since. */

@@ -86,7 +86,7 @@ export interface VerdictInputs {
   readonly windowOf?: (subject: ExecSubject) => string | undefined;
   /** Learns from an exec, of which the baseline knows this. */
   readonly learnFrom: (exec: Execution, knowledge: Knowledge) => void;
-  /** A loss was told: the warden plans a rescan. */
+  /** Events were lost: the warden plans a rescan. */
   readonly onLoss: () => void;
   /** What was decided about an exec that is to be stopped or killed, unless its tree is known to be new. */
   readonly observed?: (decision: Decision) => void;

@@ -1,13 +1,8 @@
 // The parts that the warden's loop connects, built in the order in which they need each other.
 
-import { readlinkSync } from "node:fs";
 import { destinationOf } from "../baseline/destination.ts";
 import { wardenOrigin } from "../baseline/learned-seal.ts";
-import { PackagingTrees } from "../baseline/package-managers.ts";
-import { ProcessKiller } from "../enforcement/kill.ts";
-import { KillBudget } from "../enforcement/kill-budget.ts";
-import { StoppedTrees } from "../enforcement/stopped-trees.ts";
-import { ExaminerClient, IDS_PER_GENERATION } from "../examiner/client.ts";
+import { ExaminerClient } from "../examiner/client.ts";
 import { imageKey } from "../fingerprint/image-reference.ts";
 import { encodeRunnable } from "../fingerprint/saved-runnable.ts";
 import { treeOf } from "../fingerprint/tree.ts";
@@ -22,7 +17,6 @@ import {
   wallClockOffset,
 } from "../linux/clock.ts";
 import { Poll } from "../linux/epoll.ts";
-import { MountWatch } from "../linux/mounts.ts";
 import { readProcessCost } from "../linux/proc/cost.ts";
 import { bootId } from "../linux/process.ts";
 import { bootTicks } from "../linux/ticks.ts";
@@ -30,7 +24,6 @@ import type { Decision } from "../policy/policy.ts";
 import type { Subject } from "../policy/subject.ts";
 import type { EventRecord } from "../report/event-record.ts";
 import { sealAsNumber } from "../report/journal-chain.ts";
-import { localTimeOf } from "../report/local-time.ts";
 import { Outbox } from "../report/outbox.ts";
 import { records } from "../report/records.ts";
 import { createArgumentRedaction } from "../report/redact.ts";
@@ -49,58 +42,46 @@ import { BaseList } from "./base-list.ts";
 import { captureHeader, captureRedaction } from "./capture-header.ts";
 import { ChainStore } from "./chain-store.ts";
 import { ChangedRunnables } from "./changed-runnables.ts";
-import { ClosedLineages } from "./closed-lineages.ts";
 import { closingTexts } from "./closing-text.ts";
-import { ConfirmedRules, readConfirmedRules } from "./confirmed-rules.ts";
 import { DenialsInForce } from "./denials-in-force.ts";
-import { EnforcementInForce } from "./enforcement-in-force.ts";
+import { buildEnforcement } from "./enforcement-parts.ts";
 import { Epoch } from "./epoch.ts";
 import { EventSource } from "./event-source.ts";
-import { Evidence } from "./evidence.ts";
-import { evidenceCopies } from "./evidence-copies.ts";
 import { FilesInForce } from "./files-in-force.ts";
 import { ForestStore } from "./forest-store.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import { IdentifiedFiles } from "./identified-files.ts";
-import { kernelSignals } from "./kernel-signals.ts";
+import { buildKill } from "./kill-parts.ts";
 import { type KnowableExec, KnownTrees } from "./known-trees.ts";
 import { LateVerdicts } from "./late-verdicts.ts";
 import { Learner } from "./learner.ts";
 import { LimitedKills } from "./limited-kills.ts";
-import { ListedFiles } from "./listed-files.ts";
 import { LoadShedding } from "./load-shedding.ts";
-import { MountChanges } from "./mount-changes.ts";
 import { NetworkHandler } from "./network-handler.ts";
 import { factsOf, processSubject } from "./network-subject.ts";
 import { NewTrees } from "./new-trees.ts";
-import { OverrideRecords } from "./override-records.ts";
-import { momentNow, overridesVersion, readOverrides, readRecorded, recordedPath } from "./overrides-store.ts";
+import { momentNow } from "./overrides-store.ts";
 import { OwnCost } from "./own-cost.ts";
-import { mailPrograms, ownMailTrees } from "./own-processes.ts";
+import { ownMailTrees } from "./own-processes.ts";
 import { PolicyInForce } from "./policy-in-force.ts";
-import { PreventionLimit } from "./prevention-limit.ts";
+import { buildPrevention } from "./prevention-parts.ts";
 import { RecentExecs } from "./recent-execs.ts";
 import { ReportLink } from "./report-link.ts";
 import { Rescan } from "./rescan.ts";
-import { RuleObservation, readObservedRules } from "./rule-observation.ts";
 import { RunnableContents } from "./runnable-contents.ts";
 import { rememberBoot, type SavedState } from "./saved-state.ts";
 import { SelfWatch } from "./self-watch.ts";
 import { SignedPolicies } from "./signed-policies.ts";
 import { SlicedWork } from "./sliced-work.ts";
-import { sparedProcesses } from "./spared-processes.ts";
-import { SparedSessions } from "./spared-sessions.ts";
-import { StoppedWatch } from "./stopped-watch.ts";
+import { StatusReport } from "./status-report.ts";
 import { Tracker } from "./tracker.ts";
 import { UnreadableProcesses } from "./unreadable-processes.ts";
 import { nameBudget, networkRecordBudget, UserBudget } from "./user-budget.ts";
-import { readRescueUser, readUserNames } from "./user-names.ts";
+import { readUserNames } from "./user-names.ts";
 import { contentKey, VerdictHandler } from "./verdict-handler.ts";
 import { VerdictTotals } from "./verdict-totals.ts";
 import { WardenCapture } from "./warden-capture.ts";
 import type { LoadedPolicy, WardenOptions } from "./warden-options.ts";
 import { WardenRequests } from "./warden-requests.ts";
-import type { WardenStatus } from "./warden-status.ts";
 
 /** Tokens of the poll: which descriptor is ready. */
 export const pollTokens = { sensor: 1, control: 2, report: 3, examiner: 4, files: 5, mounts: 6 } as const;
@@ -170,7 +151,6 @@ export function buildWardenParts(
   const degradedReasons = totals.gauge("degradedReasons", {});
   const killBudgetRemaining = totals.gauge("killBudgetRemaining", {});
   const preventMismatches = totals.counter("preventMismatches", {});
-  const preventedUnrecorded = totals.counter("preventedUnrecorded", {});
   const closedProcesses = totals.gauge("closedProcesses", {});
   const journalHead = totals.gauge("journalHead", {});
   const chainStore = new ChainStore({
@@ -207,7 +187,7 @@ export function buildWardenParts(
       if (chain.head !== undefined) journalHead.set(sealAsNumber(chain.head.seal));
       knownTrees.publishInfo(totals);
       ownCost.measure();
-      degradedReasons.set(degraded().length);
+      degradedReasons.set(statusReport.degraded().length);
       closedProcesses.set(closings.closedProcesses);
     },
   });
@@ -225,42 +205,12 @@ export function buildWardenParts(
 
   // Until the first program is judged the disk may be waited for: a request that was taken is not lost by a kill -9.
   const writeFile: WriteFile = (...file) => (loop.hasBegun ? fileWriter.write(...file) : writeNow(...file));
-  const observation = new RuleObservation({
-    stateDirectory,
-    writeFile,
-    saved: readObservedRules(stateDirectory),
-    policy,
-    now: monotonicNow(),
-  });
-  const confirmed = new ConfirmedRules({
-    stateDirectory,
-    writeFile,
-    recordChange,
-    policy,
-    settings: config,
-    saved: readConfirmedRules(stateDirectory),
-    observed: () => observation.observedAt(monotonicNow()),
-    now: () => Math.floor(realtimeNow() / 1e9),
-  });
-  const orders = overridesVersion(stateDirectory);
-  const enforcement = new EnforcementInForce({
-    settings: config,
+  const { observation, confirmed, enforcement } = buildEnforcement({
+    config,
     policy,
     totals,
-    read: () => readOverrides(stateDirectory),
-    version: () => orders.current,
-    moment: momentNow,
-    confirmed,
-    records: new OverrideRecords({
-      saved: readRecorded(stateDirectory),
-      save: (text) =>
-        writeFile(recordedPath(stateDirectory), text, (error) =>
-          recordChange("overrides.not_saved", { "error.message": String(error) }),
-        ),
-      recordChange,
-    }),
-    onProblems: (problems) =>
-      recordChange("overrides.rejected", { "policy.severity": "high", "override.problems": problems }),
+    recordChange,
+    writeFile,
     // What the kernel ends by itself must not go on by the orders before.
     onRefreshed: () => applyEnforcement(),
   });
@@ -283,7 +233,6 @@ export function buildWardenParts(
   const load = new LoadShedding({ recordChange });
   const mayScore = (uid: number | undefined): boolean => names.take(uid, load.shedsScoring);
   const baseList = new BaseList({ stateDirectory, recordChange, writeFile, epoch, mayScore });
-  const scheduleClosings = (): void => work.add("closings", () => closings.applying());
   const examiner = new ExaminerClient(options.examinerFd, generation, {
     base: (base) => baseList.replace(base),
     examined: (path, examined) => learner.onExamined(path, examined),
@@ -405,7 +354,7 @@ export function buildWardenParts(
       return enforcement.problems;
     },
     reload: (name) => reload.onRequest(name),
-    status: () => status(),
+    status: () => statusReport.status(),
     stopped: { carryOut: (order) => stoppedWatch.carryOut(order) },
     closedTexts: (pid) => {
       const process = tracker.forest.get(pid);
@@ -414,74 +363,9 @@ export function buildWardenParts(
     },
     epoch: () => epoch.current,
   });
-  /** Why what is in force is not what was asked for. */
-  const degraded = (): readonly string[] => {
-    const [pause] = enforcement.overrides.pause;
-    return [
-      ...(files.current.problems.length === 0 ? [] : [lastGoodText(files.current.sinceMs)]),
-      ...files.current.problems,
-      ...(files.current.origin.why === null ? [] : [files.current.origin.why]),
-      ...enforcement.problems,
-      ...(pause === undefined ? [] : [`enforcement is paused: ${pause.reason ?? "no reason was given"}`]),
-      ...(source.replaced === undefined
-        ? []
-        : [`the sensor ${source.replaced} failed, ${source.name} took over`]),
-      ...(source.networkProblem === undefined ? [] : [source.networkProblem]),
-      ...(source.carryProblem === undefined ? [] : [source.carryProblem]),
-      ...(denials.problem === undefined ? [] : [denials.problem]),
-      ...preventionProblem(),
-      ...(rescue.problem === undefined ? [] : [rescue.problem]),
-      ...(chainStore.failure === undefined
-        ? []
-        : [`the end of the journal's chain could not be saved: ${chainStore.failure}`]),
-      ...options.outputProblems.map(({ text }) => text),
-    ];
-  };
-  const preventionProblem = (): readonly string[] => {
-    if (enforcement.enforcement !== "prevent") return [];
-    const { prevention, preventionProblem: why = `the source ${source.name} cannot prevent` } = source.sensor;
-    if (prevention === undefined) return [`${why}: programs are killed once they have begun`];
-    return [closings.problem, mounts?.problem, preventionLimit.problemAt(monotonicNow())].filter(
-      (problem) => problem !== undefined,
-    );
-  };
-  const status = (): WardenStatus => ({
-    version,
-    run,
-    started: started / 1e9,
-    runStarted: options.runStartedMs / 1e3,
-    sensor: { source: source.name, reason: source.why },
-    enforcement: enforcement.enforcement,
-    armedSinceHours: enforcement.armedSinceHours,
-    mayAct: enforcement.mayAct,
-    rules: enforcement.actingRules(),
-    policy: {
-      ...policyInForce.summary(),
-      since: policyInForce.since / 1e3,
-      rules: policyInForce.current.rules.length,
-    },
-    baseline: knownTrees.summary,
-    configuration: {
-      file: files.current.origin.file,
-      digest: files.current.origin.digest,
-      since: files.current.sinceMs / 1e3,
-    },
-    waiting: [...files.waiting],
-    degraded: [...degraded()],
-    lost: verdicts.lost,
-    backlog: outbox.unacknowledged,
-    killBudget: killer.budgetRemaining,
-    stopped: stoppedWatch.status(),
-    prevention:
-      enforcement.enforcement === "prevent" && source.sensor.prevention !== undefined
-        ? { ...closings.summary(), maxPerMinute: config.prevent.max_per_minute }
-        : null,
-    epoch: epoch.current,
-  });
-
   const heartbeat = new Heartbeat({
     now: monotonicNow(),
-    status,
+    status: () => statusReport.status(),
     sumOf: (name) => totals.sumOf(name),
     record: (fields) => recordChange("warden.heartbeat", fields),
   });
@@ -535,54 +419,21 @@ export function buildWardenParts(
     onStartLearned: (pid, startTicks) => capture.processStart(pid, startTicks),
     recordChange,
   });
-  const signals = kernelSignals(reader, run, () => source.sensor.condemned);
-  const spareBefore = config.kill.spare_preexisting ? boot.firstStartTicks : 0;
-  const executable = readlinkSync("/proc/self/exe");
-  const isSpared = sparedProcesses({
-    forest: tracker.forest,
-    executable,
-    mailPrograms: mailPrograms(),
-    isOwnProcess: signals.isOwnProcess,
-  });
-  const rescue = readRescueUser(config);
-  const sparedSessions = new SparedSessions(rescue.uid);
-  const stopped = new StoppedTrees();
-  source.hasCondemned = () => stopped.size > 0;
-  const evidence = new Evidence({
-    timeLimitNs: config.evidence.timeout_seconds * 1e9,
-    bytesPerDay: config.evidence.max_megabytes_per_day * 1e6,
-    killer: () => killer,
-    stopped,
-    ask: (...question) => examiner.askEvidence(...question),
-    copies: evidenceCopies(config, generation, (...job) => fileWriter.doLater(...job), recordChange),
-    bootTimeMs: boot.bootTimeMs,
-    recordChange,
-    refused: totals.counter("evidenceRefused", {}),
-    now: monotonicNow,
-    startTicks: (pid) => reader.startTicks(pid),
-    mayFollowLinks: (pid) => reader.mayFollowLinks(pid),
-    idsAfter: generation * IDS_PER_GENERATION,
-  });
-  const budget = new KillBudget(config.kill.max_per_minute);
-  const killer = new ProcessKiller(tracker.forest, signals, budget, stopped, {
-    spareBefore,
-    isInSparedSession: (process) => sparedSessions.includes(process),
-    evidence: config.evidence.enabled ? evidence : undefined,
-  });
-  const stoppedWatch = new StoppedWatch({
-    stateDirectory,
-    bootId: boot.bootId,
-    bootTimeMs: boot.bootTimeMs,
-    forest: tracker.forest,
-    stopped,
-    killer,
-    reader,
-    condemned: () => source.sensor.condemned,
-    carrySignals: () => source.carrySignals("both"),
-    count: totals.gauge("stoppedTrees", {}),
-    recordChange,
-    writeFile,
-  });
+  const { killer, evidence, stoppedWatch, spareBefore, executable, isSpared, rescue, sparedSessions } =
+    buildKill({
+      config,
+      run,
+      generation,
+      boot,
+      source,
+      forest: tracker.forest,
+      reader,
+      examiner,
+      totals,
+      recordChange,
+      writeFile,
+      fileWriter,
+    });
   const ancestors = new AncestorRecords({
     forest: tracker.forest,
     reader,
@@ -662,65 +513,27 @@ export function buildWardenParts(
     isSpared,
     subjectOf,
   });
-  const packaging = new PackagingTrees();
-  const isOpen = (process: Process): boolean | "own" => {
-    if (isSpared(process) || sparedSessions.includes(process)) return true;
-    if (packaging.includes(process.lineage)) return true;
-    return process.startTicks < spareBefore ? "own" : false;
-  };
-  const identified = new IdentifiedFiles({
-    ask: (paths) => examiner.opened.ask(paths),
-    now: () => BigInt(Math.floor(realtimeNow())),
-  });
-  const listed = new ListedFiles({
-    ask: (patterns) => examiner.listed.ask(patterns),
-    now: () => BigInt(Math.floor(realtimeNow())),
-  });
-  const preventionLimit = new PreventionLimit({
-    recordChange,
-    limited: totals.counter("preventLimited", {}),
-  });
-  const closings = new ClosedLineages({
-    policy: policyInForce,
-    enforcement,
+  const { identified, listed, preventionLimit, closings, scheduleClosings, mounts } = buildPrevention({
+    config,
+    poll,
+    mountsToken: pollTokens.mounts,
     epoch,
-    processes: () => tracker.forest.processes(),
-    kernel: () => source.sensor.prevention,
+    totals,
+    policyInForce,
+    enforcement,
+    source,
+    forest: tracker.forest,
+    baseList,
+    knownTrees,
+    examiner,
+    work,
+    sparedSessions,
+    isSpared,
+    spareBefore,
     subjectOf,
-    closing: () => ({
-      identify: (facts) => baseList.identify(facts),
-      knowledgeOf: (lineage, { subject: { facts } }) => {
-        const process = { lineage };
-        return judging.knowledgeOf({ process, facts, tree: treeOf(lineage), time: monotonicNow() });
-      },
-      scopeOf: (lineage, { subject: { facts } }) => {
-        const scope = knownTrees.scopeOf(lineage, facts);
-        return scope === "pending" ? undefined : scope;
-      },
-      programs: knownTrees.programsBelow,
-    }),
-    files: identified,
-    listed,
-    isOpen,
-    schedule: scheduleClosings,
-    scheduleNew: () => work.add("new closings", () => closings.judgingNew()),
-    isAlive: (process) => tracker.forest.get(process.pid) === process,
-    limit: preventionLimit,
-    onUnrecorded: (count) => preventedUnrecorded.add(count),
+    knowledgeOf: judging.knowledgeOf,
+    recordChange,
   });
-  const mounts =
-    config.enforcement === "prevent"
-      ? new MountChanges({
-          open: () => new MountWatch(),
-          poll,
-          token: pollTokens.mounts,
-          now: monotonicNow,
-          onChanges: (mountPoints) => {
-            const isOther = identified.forgetBelow(mountPoints);
-            if (listed.forgetBelow(mountPoints) || isOther) epoch.raise("mounts");
-          },
-        })
-      : undefined;
   epoch.onRaise((_, reason) => closings.onEpoch(reason));
   epoch.onRaise(() => work.add("denials", () => denials.applying()));
   const verdicts = new VerdictHandler({
@@ -760,6 +573,26 @@ export function buildWardenParts(
       if (denials.isInherited(process)) source.settle(event);
     },
   });
+  const statusReport = new StatusReport({
+    options,
+    started,
+    source,
+    enforcement,
+    policyInForce,
+    knownTrees,
+    files,
+    chainStore,
+    outbox,
+    verdicts,
+    killer,
+    stoppedWatch,
+    rescue,
+    denials,
+    closings,
+    preventionLimit,
+    mounts,
+    epoch,
+  });
   const selfWatch = new SelfWatch({
     forest: tracker.forest,
     source,
@@ -778,7 +611,6 @@ export function buildWardenParts(
     confirmed,
     denials,
     enforcement,
-    degraded,
     epoch,
     evidence,
     examiner,
@@ -811,6 +643,7 @@ export function buildWardenParts(
     selfWatch,
     signedPolicies,
     source,
+    statusReport,
     stoppedWatch,
     totals,
     tracker,
@@ -818,8 +651,4 @@ export function buildWardenParts(
     verdicts,
     work,
   };
-}
-
-function lastGoodText(sinceMs: number): string {
-  return `what was in force since ${localTimeOf(sinceMs)} is still in force, because the files on disk have errors`;
 }

@@ -203,10 +203,10 @@ class Warden {
 
   /** The supervisor passes this on to the service manager that started the run, if one did. */
   private reportWatching(): void {
-    const { source, enforcement, policyInForce, epoch, degraded } = this.parts;
+    const { source, enforcement, policyInForce, epoch, statusReport } = this.parts;
     this.watchingEpoch = epoch.current;
     const { role, rules } = policyInForce.current;
-    const [problem, ...others] = degraded();
+    const [problem, ...others] = statusReport.degraded();
     const more = others.length === 0 ? "" : ` and ${others.length} more`;
     const state = problem === undefined ? "" : `; degraded: ${problem}${more}`;
     const status = `${source.name}, enforcement ${enforcement.enforcement}, role ${role}, ${rules.length} rules${state}`;
@@ -777,7 +777,7 @@ class Warden {
   }
 
   private health(): { alive: boolean; reason: string; degraded: readonly string[] } {
-    const degraded = this.parts.degraded();
+    const degraded = this.parts.statusReport.degraded();
     return this.isStopping
       ? { alive: false, reason: "stopping", degraded }
       : { alive: true, reason: "", degraded };

@@ -22,7 +22,7 @@ const besideTheFlow: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Files of the examiner that other rooms may import: its client and the language that both speak. */
-const examinersClient = /^src\/examiner\/(client|container-images|protocol)\.ts$/;
+const examinersClient = /^src\/examiner\/(client|protocol)\.ts$/;
 
 function allowedFor(room: string): readonly string[] {
   const position = flow.indexOf(room);

@@ -301,10 +301,10 @@ describe("every operator of JSONLogic that rules may use", () => {
     try {
       matches({ "!!": [{ [name]: exampleArguments(name) }] }, ["/usr/bin/ls"]);
     } catch (error) {
-      // Not every result is a condition: that is said at load, and by another text.
-      problem = String(error);
+      // Not every result is a condition: that is an Error at load. The engine throws an object that is none.
+      problem = error instanceof Error ? "" : JSON.stringify(error);
     }
-    expect(problem).not.toContain("Unknown Operator");
+    expect(problem).toBe("");
   });
 
   test.each([...names, ...addedOperators])("%s: docs/policies.md names it", async (name) => {

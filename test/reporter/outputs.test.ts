@@ -5,6 +5,7 @@ import { instrumentNamed, instrumentNames } from "../../src/report/instruments.t
 import { CumulativeTotals } from "../../src/reporter/cumulative-totals.ts";
 import { ownSeriesOf } from "../../src/reporter/output-set.ts";
 import { outputKinds } from "../../src/reporter/outputs.ts";
+import { outputSignals } from "../../src/vocabulary/outputs.ts";
 
 const signals = outputKinds.flatMap((kind) => Object.keys(kind.signals));
 const queues = outputKinds.map(({ queue }) => queue);
@@ -12,6 +13,10 @@ const queues = outputKinds.map(({ queue }) => queue);
 test("no two outputs count their failures or losses under one label", () => {
   expect([...new Set(signals)]).toEqual(signals);
   expect([...new Set(queues)]).toEqual(queues);
+});
+
+test("each signal is one of an output with a section in the configuration, so that an error there turns it off", () => {
+  expect(signals.toSorted()).toEqual(outputSignals.toSorted());
 });
 
 test("failures and losses of every output are there at 0 from the start, in use or not", () => {

@@ -96,7 +96,10 @@ describe.skipIf(reason !== undefined)("a tree that a rule stops", () => {
 
   test("goes on when root releases it, and is not stopped again", async () => {
     const pid = await victim();
-    expect(cli("release", String(pid))).toEqual({ code: 0, text: "treewarden: released 1 process\n" });
+    // The shell may have a child by then.
+    const released = cli("release", String(pid));
+    expect(released.text).toMatch(/^treewarden: released (1 process|2 processes)\n$/);
+    expect(released.code).toBe(0);
     await until("it runs", () => Number(stat(pid)[11]) + Number(stat(pid)[12]) + Number(stat(pid)[13]) > 5);
     expect(cli("release", String(pid)).code).toBe(1);
     process.kill(pid, "SIGKILL");

@@ -15,7 +15,7 @@ import { baselineOf, compiledExclusions, readExclusions, readKnown } from "./sto
 export interface Proposal {
   /** What is accepted, in the order of a file. */
   readonly entries: readonly BaselineEntry[];
-  /** What is in force already, also with the roles. */
+  /** What is in force already, including what comes with the roles. */
   readonly known: InForce;
   /** The number of trees that exclusions hide. */
   readonly hidden: number;
@@ -42,8 +42,8 @@ export function proposalOf(
   const end = state.ended ?? now;
   const inForce = readKnown(stateDirectory);
   const known = inForce && baselineOf(inForce);
-  // A row begins with its learning: one that began before was an alarm then, and is not taken because it is old.
-  // What belongs to a change is accepted with it.
+  // Only what was first seen during the run is proposed: a tree that was seen before raised an alarm then, and is not
+  // accepted for being old. The trees of a change are accepted with the change.
   const withoutChanges = rows.filter(({ change }) => change === null);
   const ofRun = entriesOfRows(withoutChanges.filter(({ learning }) => learning === state.id));
   const inTime = mergeEntries([ofRun.filter(({ first }) => first >= state.started && first <= end)], false);

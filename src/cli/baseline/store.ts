@@ -72,7 +72,7 @@ function failure(what: string, error: unknown): CommandError {
   return new CommandError(kind, `${what}: ${why}`, denied ? "run it with sudo" : undefined);
 }
 
-/** The error of a file with these errors. */
+/** The error that lists these errors of a file. */
 export function refusedFile(path: string, errors: readonly FileError[], fix?: string): CommandError {
   const lines = errors.map(({ line, message }) =>
     line === 0 ? `${path}: ${message}` : `${path}:${line}: ${message}`,
@@ -80,7 +80,7 @@ export function refusedFile(path: string, errors: readonly FileError[], fix?: st
   return new CommandError(exitCodes.usage, lines, fix);
 }
 
-/** A baseline out of a file that somebody named. `edited`: its digest line may be missing. */
+/** Reads a baseline from a file that a person named. `edited`: its digest line may be missing. */
 export function readBaselineFile(path: string, edited = false): BaselineFile {
   const bytes = readBytes(path);
   if (bytes === undefined) throw new CommandError(exitCodes.usage, `there is no ${path}`);
@@ -105,7 +105,7 @@ export function readInForce(stateDirectory: string): BaselineFile | undefined {
   throw refusedFile(path, result.errors, "restore it from a copy, or learn again");
 }
 
-/** What comes with the roles that the running warden, or the last one, judges by. */
+/** The baselines of the roles by which the running warden judges, or the last one judged. */
 function readOfRoles(stateDirectory: string): readonly BaselineFile[] {
   const bytes = readStateFile(join(stateDirectory, OF_ROLES));
   const list = bytes === undefined ? [] : (parseRoleBaselines(new TextDecoder().decode(bytes)) ?? []);
@@ -122,7 +122,7 @@ function readOfRoles(stateDirectory: string): readonly BaselineFile[] {
   });
 }
 
-/** All that is known: the baseline in force, and what comes with the roles; undefined if there is neither. */
+/** The entries of the baseline in force and of the roles' baselines; undefined if there is neither. */
 export function readKnown(stateDirectory: string): readonly BaselineEntry[] | undefined {
   const own = readInForce(stateDirectory);
   const ofRoles = readOfRoles(stateDirectory);
@@ -168,7 +168,7 @@ export function mergedFile(
   };
 }
 
-/** What stands in the file of exclusions; nothing if there is none. */
+/** The exclusions in the file; none if there is no file. */
 export function readExclusions(stateDirectory: string): readonly Exclusion[] {
   const path = join(stateDirectory, EXCLUSIONS);
   const bytes = readStateFile(path);
@@ -194,20 +194,20 @@ export function replaceExclusions(stateDirectory: string, exclusions: readonly E
   writeWhole(join(stateDirectory, EXCLUSIONS), formatExclusions(exclusions));
 }
 
-/** Compiled; what has ended hides nothing. */
+/** The exclusions, compiled for lookups; those that have ended hide nothing. */
 export function compiledExclusions(exclusions: readonly Exclusion[]): Exclusions {
   const compiled = new Exclusions(exclusions, globCompilers);
   compiled.end(momentNow());
   return compiled;
 }
 
-/** How far the warden's learning is; undefined if it never learned. */
+/** The state of the warden's learning; undefined if it never learned. */
 export function readLearning(stateDirectory: string): LearningState | undefined {
   const bytes = readStateFile(join(stateDirectory, LEARNING_STATE));
   return bytes === undefined ? undefined : parseState(new TextDecoder().decode(bytes));
 }
 
-/** A header over entries: what was learned, and since when. */
+/** The header of a file with these entries, which says when they were learned. */
 export function headerOf(
   entries: readonly BaselineEntry[],
   hosts: readonly string[],

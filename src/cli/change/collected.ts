@@ -29,8 +29,8 @@ export async function collectedChanges(
 }
 
 /**
- * How long after the end of a window its last trees are reported, in seconds: the warden waits 3 s, until no loss of that
- * time can become known any more, and then reports every 2 s.
+ * The time from the end of a window until its last trees have been reported, in seconds: the warden waits 3 s, because a
+ * loss of events within the window may become known that late, and then reports every 2 s.
  */
 const REPORTED_AFTER_S = 6;
 

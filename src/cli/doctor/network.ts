@@ -7,6 +7,7 @@ import { networkFilters } from "../../sensor/network/filters.ts";
 import { openSensorOf } from "../../sensor/open.ts";
 import { FactsReader } from "../../sensor/procfs/facts-reader.ts";
 import { SensorUnavailable } from "../../sensor/unavailable.ts";
+import { sensors } from "../../vocabulary/sensors.ts";
 import type { DoctorCheck } from "./checks.ts";
 
 const ARGUMENT_BYTES = 4096;
@@ -23,8 +24,8 @@ const nothingDenied: DeniedNetwork = {
 export function checkNetwork({ source, network }: Config): DoctorCheck {
   const name = "network";
   if (network.watch === "off") return { name, status: "ok", detail: "not watched: network.watch is off" };
-  if (source === "netlink") {
-    const detail = "not watched: the proc connector does not see it";
+  if (source !== "auto" && !sensors[source].network) {
+    const detail = `not watched: the ${sensors[source].label} does not see it`;
     return { name, status: "missing", detail, fix: "source: auto or ebpf" };
   }
   try {

@@ -7,6 +7,7 @@ import { openSensorOf } from "../../sensor/open.ts";
 import { keepsIdentities } from "../../sensor/prevention/file-systems.ts";
 import { FactsReader } from "../../sensor/procfs/facts-reader.ts";
 import { SensorUnavailable } from "../../sensor/unavailable.ts";
+import { sensors } from "../../vocabulary/sensors.ts";
 import type { DoctorCheck } from "./checks.ts";
 
 const name = "prevention";
@@ -17,8 +18,8 @@ const PROGRAMS = "/usr/bin";
 
 /** For `enforcement: prevent`. A host that cannot prevent kills all the same. */
 export function checkPrevention({ source }: Config): DoctorCheck {
-  if (source === "netlink") {
-    const detail = `the proc connector cannot prevent: ${KILLED}`;
+  if (source !== "auto" && source !== "ebpf") {
+    const detail = `the ${sensors[source].label} cannot prevent: ${KILLED}`;
     return { name, status: "missing", detail, fix: "source: auto or ebpf" };
   }
   const missing = whyImpossible();

@@ -25,6 +25,9 @@ const factNames = [
   ["among them", "policy.arguments"],
 ] as const;
 
+/** The width of the column of titles. */
+const TITLE_WIDTH = 20;
+
 const yesOrNo: ReadonlyMap<unknown, string> = new Map<unknown, string>([
   [true, "yes"],
   [false, "no"],
@@ -38,12 +41,13 @@ export function factLines(record: EventRecord): string[] {
     if (value === undefined) return [];
     const text = yesOrNo.get(value) ?? (Array.isArray(value) ? value.join(", ") : String(value));
     const shown = name === "tree.known" && value === null ? "no baseline was accepted" : text;
-    return [`${title.padEnd(20)}${shown}`];
+    return [`${title.padEnd(TITLE_WIDTH)}${shown}`];
   });
   const environment = Object.entries(record)
     .filter(([name]) => name.startsWith("process.environment_variable."))
     .map(
-      ([name, value]) => `${name.slice("process.environment_variable.".length).padEnd(20)}${String(value)}`,
+      ([name, value]) =>
+        `${name.slice("process.environment_variable.".length).padEnd(TITLE_WIDTH)}${String(value)}`,
     );
   if (record["process.pid"] !== undefined || record["policy.outcome"] !== undefined)
     return [...lines, ...environment];

@@ -1,5 +1,5 @@
 // The input and the output of the checks of lint.
-import type { PlacedRule } from "../load.ts";
+import type { PlacedRule } from "../compile-policy.ts";
 import type { RuleCondition } from "../policy.ts";
 
 /** An enabled rule, its conditions as they were written, and both joined. */

@@ -4,7 +4,7 @@ import type { Dependency } from "../../vocabulary/dependencies.ts";
 import { allSteps } from "../../vocabulary/steps.ts";
 import { isJudged, type JudgedVariable, judgedRow } from "../../vocabulary/variables.ts";
 import { type Expression, namesIn } from "../expression.ts";
-import { compilingEvaluator, type RuleEvaluator } from "../policy.ts";
+import { compilingEvaluator, type RuleEvaluator } from "../rule-evaluator.ts";
 import { actsOnTree, type TestEntry } from "../schema.ts";
 import { testSubject } from "../test-lineage.ts";
 import type { Finding, LintedRule } from "./finding.ts";

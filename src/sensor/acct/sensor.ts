@@ -1,7 +1,7 @@
 // Process accounting as a source: a file of version 3 records, read from its start and then as the kernel appends.
 //
-// A record tells of a process at its end: its short name, its pid and parent's, its real user, its terminal, when it
-// started (to a second) and how it ended. What it cannot tell stays unknown: executable, arguments, effective user,
+// A record describes a process at its end: its short name, its pid and parent's, its real user, its terminal, when it
+// started (to a second) and how it ended. What it does not have stays unknown: executable, arguments, effective user,
 // directory, container; an exec before the last one; whatever is still alive. See docs/captures.md.
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { boottimeNow, monotonicNow, realtimeNow } from "../../linux/clock.ts";
@@ -13,7 +13,7 @@ import { SensorUnavailable } from "../unavailable.ts";
 import { type AcctRecord, parseAccountingRecord, RECORD_BYTES } from "./accounting-record.ts";
 import { type Clocks, storyOf } from "./story.ts";
 
-/** Records told together, and so in the order of their lives: 4 MiB of them. */
+/** The most records that are emitted together, in the order of the lives that they describe: 4 MiB. */
 const BATCH = 65_536;
 /** Records gather this long once the file grows: a parent's often follows its child's at once. */
 const GATHER_NS = 50e6;
@@ -37,7 +37,7 @@ export class AcctSensor implements Sensor {
   private readonly timer: Timer;
   private readonly poll: Poll;
   private readonly buffer = new Uint8Array(BATCH * RECORD_BYTES);
-  /** Bytes of the file that were told. */
+  /** The number of bytes of the file whose records were emitted. */
   private position = 0;
   private gathering = false;
 
@@ -86,7 +86,7 @@ export class AcctSensor implements Sensor {
 
   private take(sink: (event: ProcessEvent) => void): AcctRecord[] {
     if (fstatSync(this.file).size < this.position) {
-      // Emptied, as log rotation does: nobody knows what stood there that had not been read.
+      // The file was emptied, as log rotation does: records that were not read yet are lost.
       this.position = 0;
       sink({ kind: "loss", source: "acct", time: monotonicNow(), reason: "restart", count: undefined });
     }
@@ -95,7 +95,7 @@ export class AcctSensor implements Sensor {
     for (let at = 0; at < length; at += RECORD_BYTES) {
       const record = parseAccountingRecord(this.buffer, at);
       if ("failure" in record) {
-        // What stands before it is told first.
+        // The records before it are emitted first.
         if (at > 0) return this.took(records);
         throw new SensorUnavailable(`${this.path}: at byte ${this.position}: ${record.failure}`, HINT);
       }

@@ -4,7 +4,8 @@ import type { ScannedProcess } from "../event.ts";
 import { BlockReader, type CaptureProblem, type EndReason, type PlacedProblem, parseLine } from "./blocks.ts";
 import type { ByteSource } from "./frame.ts";
 import { type CaptureHeader, parseHeader, VERSION } from "./header.ts";
-import { type CaptureItem, isEvent, type LineItems, readItem } from "./items.ts";
+import { readItem } from "./item-codecs.ts";
+import { type CaptureItem, isEvent, type LineItems } from "./items.ts";
 import { Malformed } from "./line-values.ts";
 
 /** Characters of the lines of one scan: half a million processes. */

@@ -8,11 +8,12 @@ import {
 } from "../event.ts";
 import { BlockWriter, type EndReason } from "./blocks.ts";
 import { type CaptureHeader, headerLine } from "./header.ts";
-import { type LineItems, type LineKind, writeItem } from "./items.ts";
+import { writeItem } from "./item-codecs.ts";
+import type { LineItems, LineKind } from "./items.ts";
 
 /** A clock that was set or slewed by less than this is not recorded: ns. */
 export const CLOCK_STEP_NS = 100_000;
-/** Characters of a text in one line: none holds up whoever writes it for longer than a fraction of a millisecond. */
+/** The most characters of a text in one line, so that no line takes the writer more than a fraction of a millisecond. */
 const TEXT_PART = 64 * 1024;
 /** User names remembered as written; then all are written again. */
 const USERS_LIMIT = 65_536;

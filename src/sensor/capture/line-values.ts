@@ -1,4 +1,4 @@
-// The values of a capture's lines, checked: whoever wrote the capture is not trusted. Each kind of value has a function
+// The values of a capture's lines, checked, because the writer of a capture is not trusted. Each kind of value has a function
 // that writes it and one that reads it. A name that is absent is not known; null is really none.
 import { unambiguous, undoUnambiguous } from "../../linux/text.ts";
 import type { VariableName } from "../../vocabulary/variables.ts";

@@ -4,7 +4,7 @@ import type { DescriptorsByName } from "../../linux/bpf/objects.ts";
 import { closeDescriptor } from "../../linux/descriptor.ts";
 import type { KeptObjects, ObjectKeeper } from "../object-keeper.ts";
 
-/** `events`: what records forks, execs and exits. The others need it: without it they are not gone on with. */
+/** `events`: what records forks, execs and exits. The others need it: without it they are not continued. */
 export type GroupName = "events" | "network" | "condemned";
 const groupNames: readonly GroupName[] = ["events", "network", "condemned"];
 
@@ -36,7 +36,7 @@ export class KeptGroups implements Disposable {
 
   /**
    * Passes what an earlier process has left of a group to `load`, which owns it then; or nothing, if it left none or
-   * another one. `digest` is called if somebody keeps the group. If what was left cannot be gone on with, `load` is called
+   * another one. `digest` is called if somebody keeps the group. If what was left cannot be continued, `load` is called
    * again, without it.
    */
   load<T>(name: GroupName, digest: (build: string) => string, load: (left?: DescriptorsByName) => T): T {

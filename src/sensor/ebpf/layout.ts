@@ -217,7 +217,7 @@ export const sharedLayout = {
   begun: 48 + 4 * WATCHED_PIDS, // f64
   handled: 56 + 4 * WATCHED_PIDS,
   retried: 64 + 4 * WATCHED_PIDS,
-  /** A random number, by which marks of this ring are told from those of another. */
+  /** A random number that distinguishes marks of this ring from those of another. */
   identity: 72 + 4 * WATCHED_PIDS,
   /** Lost records and skipped runs that were reported. */
   lostReported: 80 + 4 * WATCHED_PIDS, // u32

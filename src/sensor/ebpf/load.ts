@@ -180,7 +180,7 @@ export class LoadedPrograms implements Disposable {
   }
 }
 
-/** A digest of what LoadedPrograms would load: programs with another one cannot be gone on with. `build`: of treewarden. */
+/** A digest of what LoadedPrograms would load: programs with another digest cannot be continued. `build`: of treewarden. */
 export function digestOfPrograms(kernel: KernelLayout, options: LoadOptions, build: string): string {
   const specs = mapSpecs(options);
   const order = Object.keys(specs);

@@ -1,4 +1,5 @@
-// tracepoint signal_generate(signal, siginfo, task, group, result): runs in whoever makes a signal, before it is delivered.
+// tracepoint signal_generate(signal, siginfo, task, group, result): runs in the process that makes the signal, before it
+// is delivered.
 // It records those that a process other than treewarden's own makes for one of these.
 import {
   addTo,

@@ -66,7 +66,7 @@ export class ThreadGroups {
 
   /**
    * True if the event is about the first thread, whose users are those of the process. While there are others, each
-   * with users of its own, nobody knows which of them will exec or fork: the users are unknown until then.
+   * with users of its own, it is not known which of them will exec or fork: until then the users are unknown.
    */
   usersChanged(thread: number, pid: number, uid: number, realUid: number): boolean {
     const group = this.groups.get(pid);
@@ -78,7 +78,7 @@ export class ThreadGroups {
     return thread === pid;
   }
 
-  /** Records the users that /proc showed at an exec, unless events have told them. */
+  /** Records the users that /proc showed at an exec, unless events have reported them. */
   usersFound(pid: number, uid: number | undefined, realUid: number | undefined): void {
     const group = this.groups.get(pid);
     if (group === undefined || group.uid !== undefined) return;

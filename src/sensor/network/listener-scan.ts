@@ -197,7 +197,7 @@ function readHolder(pid: number, folder: ProcessFolder): Holder | undefined {
   return stat === undefined ? undefined : { pid, startTicks: stat.startTicks, uid: status?.uid };
 }
 
-/** What `parse` makes of so many bytes; undefined if there are none or they are malformed. */
+/** What `parse` makes of the bytes; undefined if there are none or they are malformed. */
 function parsed<T extends object>(
   length: number,
   parse: (length: number) => T | ParseFailure,

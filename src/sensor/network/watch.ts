@@ -8,7 +8,7 @@ export interface NetworkWatch {
   /** The kinds that are reported. */
   readonly kinds: readonly NetworkKind[];
   readonly filters: NetworkFilters;
-  /** UDP sessions end after so many seconds at the latest; absent: they may last. */
+  /** The longest time that a UDP session lasts, in seconds; absent: there is none. */
   readonly longestSession?: number | undefined;
 }
 

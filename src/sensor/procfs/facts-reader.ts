@@ -44,7 +44,7 @@ export interface FactsOptions {
   readonly onUnreadable?: (pid: number, realUid: number | undefined) => void;
 }
 
-/** What events have told of a process before it is read. */
+/** What events have reported of a process before it is read. */
 export interface KnownFacts {
   readonly startTicks: number | undefined;
   /** Clock ticks since boot at which it already ran: a process that started later is another one with its pid. */
@@ -55,7 +55,7 @@ export interface KnownFacts {
   readonly realUid: number | undefined;
 }
 
-/** Of a process that no event told of. */
+/** For a process that no event has reported. */
 export const nothingKnown: KnownFacts = {
   startTicks: undefined,
   seenTicks: undefined,
@@ -103,7 +103,7 @@ export class FactsReader implements Disposable {
    * and changes neither (kernel/auditsc.c).
    */
   private readonly loginUsers = new Map<number, number>();
-  /** The real user of the process that is open: as events told, else as /proc showed before its arguments were read. */
+  /** The real user of the process that is open: from events, or else from /proc, read before its arguments. */
   private realUidBefore: number | undefined;
   private isRealUidTold = false;
 
@@ -204,7 +204,7 @@ export class FactsReader implements Disposable {
     this.beginArguments(known.realUid, occasion, shown);
     const link = this.link(procEntry.exe);
     const ended = link === undefined ? this.endArguments(pid) : undefined;
-    // It has ended, and perhaps nobody has waited for it yet: the rest would show no more than events have told.
+    // It has ended, and perhaps nobody has waited for it yet: the rest would show no more than events have reported.
     if (ended !== undefined && !ended.args?.length && known.startTicks !== undefined)
       return factsFromEvents(known);
     // A path beyond PATH_MAX cannot be read as a link, but its file can be looked at.
@@ -246,7 +246,7 @@ export class FactsReader implements Disposable {
 
   /**
    * Begins to read the arguments of the open process, which another thread does while this one reads the rest.
-   * `toldRealUid`: its real user, if events have told. `shown`: what `status` has just shown, if it was read.
+   * `toldRealUid`: its real user, if events have reported it. `shown`: what `status` has just shown, if it was read.
    */
   private beginArguments(toldRealUid: number | undefined, occasion: Occasion, shown?: number): void {
     this.isRealUidTold = toldRealUid !== undefined;
@@ -385,7 +385,7 @@ export class FactsReader implements Disposable {
   }
 }
 
-/** Whether the process that has this pid now is the one that events have told of, not a later one. */
+/** Whether the process that has this pid now is the one that events have reported, not a later one. */
 function isSameProcess({ startTicks }: ProcStat, { seenTicks }: KnownFacts): boolean {
   return !(startTicks > (seenTicks ?? startTicks));
 }

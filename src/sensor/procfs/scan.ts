@@ -22,7 +22,7 @@ export function listPids(root = "/proc"): number[] {
   return pids;
 }
 
-/** The thread group `pid`; undefined if it has ended and nobody knows of it any more. */
+/** The thread group `pid`; undefined if it has ended and is not listed any more. */
 export function readGroup(reader: FactsReader, pid: number): ScannedGroup | undefined {
   const facts = reader.read(pid);
   const stat = reader.stat;

@@ -52,7 +52,7 @@ export const trials: readonly Trial[] = [
   },
   {
     name: "rules: lastUndecided",
-    file: "policy/policy.ts",
+    file: "policy/rule-evaluator.ts",
     edits: [
       {
         from: "const last = this.lastUndecided.undecided;",
@@ -62,7 +62,7 @@ export const trials: readonly Trial[] = [
   },
   {
     name: "rules: prefilter",
-    file: "policy/policy.ts",
+    file: "policy/rule-evaluator.ts",
     edits: [
       {
         from: "const known = this.prefilters.get(tree);",

@@ -7,35 +7,30 @@ import { waitForPrograms } from "../../../linux/bpf/map.ts";
 import { pinned } from "../../../linux/bpf/syscall.ts";
 import { monotonicNow } from "../../../linux/clock.ts";
 import { NS_PER_TICK } from "../../../linux/ticks.ts";
-import {
-  type ClosedProcess,
-  type ClosedSet,
-  type ClosedSets,
-  type FileIdentity,
-  type Prevention,
-  type PreventionCounts,
-  type PreventionRefusals,
-  SETTLED_NS,
+import type {
+  ClosedProcess,
+  ClosedSet,
+  ClosedSets,
+  FileIdentity,
+  Prevention,
+  PreventionCounts,
+  PreventionRefusals,
 } from "../../prevention/closed-set.ts";
 import { keepsIdentities } from "../../prevention/file-systems.ts";
 import { ENTRY_ATTEMPTS, type EntryOwner, entryOwner } from "../entry-owner.ts";
 import type { KernelLayout } from "../kernel.ts";
 import { filesProgram, processesProgram } from "./iterators.ts";
+import { KernelSets, raiseWord } from "./kernel-sets.ts";
 import {
   closedKey,
   closedProcess,
-  closedSetLayout,
   exceptionKey,
-  exceptionValue,
   listedFile,
   listedProcess,
   preventionPage,
-  setFlags,
 } from "./layout.ts";
 import type { ClosedSetMaps } from "./maps.ts";
 import { PayerAllowances } from "./payer-allowances.ts";
-
-const NS_PER_SECOND = 1_000_000_000n;
 
 /** The pid of kthreadd, the first kernel thread (init/main.c, rest_init), which has the host's mounts. */
 const KTHREADD = 2;
@@ -52,29 +47,20 @@ interface Program {
   readonly execId: number;
 }
 
-/** A set that is in force. */
-interface DefinedSet {
-  /** Keys of its exceptions. */
-  readonly exceptions: Uint8Array[];
-}
-
 export class KernelPrevention implements Prevention, Disposable {
   private readonly maps: ClosedSetMaps;
   private readonly files: BpfIterator;
   private readonly processes: BpfIterator;
   private readonly words: Uint32Array;
   private readonly counters: BigUint64Array;
-  private readonly defined = new Map<number, DefinedSet>();
-  /** How many execs the sets had ended that were removed since the last call of `counts`, by set. */
-  private readonly removed = new Map<number, number>();
+  private readonly sets: KernelSets;
   /** The program that each process with an entry by `assign` ran, by its pid, until its exit is read. */
   private readonly assigned = new Map<number, Program>();
   /** What each process ran when the programs were attached, or before a scan, by pid. Invalidated by: the next `takeSnapshot`. */
   private snapshot = new Map<number, Program>();
   private epoch = 0;
-  /** The highest epoch and set number that an earlier process has used in these maps. Those of this process begin above them. */
+  /** The highest epoch that an earlier process has used in these maps; those of this process begin above it. */
   private readonly epochsBefore: number = 0;
-  private readonly setsBefore: number = 0;
   isInherited: boolean;
   /** Entries that this class has made, less those that it has removed; kept in `preventionPage.usedByUser`. */
   private used = 0;
@@ -84,8 +70,6 @@ export class KernelPrevention implements Prevention, Disposable {
   private readonly keyView = new DataView(this.key.buffer);
   private readonly value = pinned(closedProcess.size);
   private readonly valueView = new DataView(this.value.buffer);
-  private readonly setKey = pinned(4);
-  private readonly setValue = pinned(closedSetLayout.size);
   private readonly allowances: PayerAllowances;
 
   /**
@@ -101,6 +85,7 @@ export class KernelPrevention implements Prevention, Disposable {
     this.words = maps.shared.words;
     this.counters = maps.shared.counters;
     this.allowances = new PayerAllowances(maps.allowances);
+    this.sets = new KernelSets(maps, isInherited);
     this.files = stack.use(new BpfIterator("tw_files", assemble(filesProgram(kernel, maps)), files));
     this.processes = stack.use(
       new BpfIterator("tw_processes", assemble(processesProgram(kernel)), processes),
@@ -109,41 +94,18 @@ export class KernelPrevention implements Prevention, Disposable {
     this.isInherited = isInherited;
     if (isInherited) {
       this.epochsBefore = (this.words[preventionPage.lastEpoch >>> 2] ?? 0) + 1;
-      this.setsBefore = this.words[preventionPage.lastSet >>> 2] ?? 0;
       this.used = Number(BigInt.asIntN(64, this.counters[preventionPage.usedByUser >>> 3] ?? 0n));
       this.setEpoch(0);
     }
     stack.move();
   }
 
-  define(set: number, { ofUser, carriersDie, identifiedAt, countedAs, exceptions }: ClosedSet): void {
-    const known: DefinedSet = { exceptions: [] };
-    this.defined.set(set, known);
-    this.raise(preventionPage.lastSet, this.numberOf(set));
-    try {
-      for (const { file, next } of exceptions) this.addException(set, known, file, next);
-      // The programs do not end a file that was changed at that time or later.
-      const since = identifiedAt - SETTLED_NS;
-      const value = pinned(closedSetLayout.size);
-      const view = new DataView(value.buffer);
-      view.setBigInt64(closedSetLayout.identifiedAt, since / NS_PER_SECOND, true);
-      view.setUint32(closedSetLayout.identifiedAtNanoseconds, Number(since % NS_PER_SECOND), true);
-      const flags = (ofUser ? setFlags.user : 0) | (carriersDie ? setFlags.carriersDie : 0);
-      view.setUint32(closedSetLayout.flags, flags, true);
-      view.setUint32(closedSetLayout.countedAs, countedAs, true);
-      this.maps.sets.set(this.keyOfSet(set), value);
-    } catch (error) {
-      this.remove(set);
-      throw error;
-    }
+  define(set: number, content: ClosedSet): void {
+    this.sets.define(set, content);
   }
 
   remove(set: number): void {
-    const prevented = this.preventedBy(set);
-    if (prevented > 0) this.removed.set(set, prevented);
-    this.maps.sets.delete(this.keyOfSet(set));
-    for (const key of this.defined.get(set)?.exceptions ?? []) this.maps.exceptions.delete(key);
-    this.defined.delete(set);
+    this.sets.remove(set);
   }
 
   assign(process: ClosedProcess, { own, child }: ClosedSets): boolean {
@@ -159,7 +121,7 @@ export class KernelPrevention implements Prevention, Disposable {
       const owner = this.entryOf(process.pid, program);
       if (owner === "of a later process") return true;
       if (owner === "none" && process.uid !== ROOT && this.isHalfFull) break;
-      this.encode(program, process, this.numberOf(own), this.numberOf(child));
+      this.encode(program, process, this.sets.numberOf(own), this.sets.numberOf(child));
       // This fails if a fork, an exec or an exit has changed the entry since the lookup: it is compared again.
       if (!this.maps.closed.update(this.key, this.value, owner === "none" ? "ifAbsent" : "ifPresent"))
         continue;
@@ -182,7 +144,7 @@ export class KernelPrevention implements Prevention, Disposable {
 
   setEpoch(epoch: number): void {
     this.epoch = (this.epochsBefore + epoch) >>> 0;
-    this.raise(preventionPage.lastEpoch, this.epoch);
+    raiseWord(this.words, preventionPage.lastEpoch, this.epoch);
   }
 
   enforceEpoch(): void {
@@ -215,14 +177,8 @@ export class KernelPrevention implements Prevention, Disposable {
   }
 
   counts(): PreventionCounts {
-    const prevented = new Map(this.removed);
-    this.removed.clear();
-    for (const set of this.defined.keys()) {
-      const count = this.preventedBy(set);
-      if (count > 0) prevented.set(set, count);
-    }
     return {
-      prevented,
+      prevented: this.sets.takePrevented(),
       failed: Number(this.counters[preventionPage.failed >>> 3]),
       full: Number(this.counters[preventionPage.full >>> 3]) + this.full,
     };
@@ -304,68 +260,17 @@ export class KernelPrevention implements Prevention, Disposable {
   private removeInherited(): void {
     if (!this.isInherited) return;
     this.isInherited = false;
-    const own = new Set([...this.defined.keys()].map((set) => this.numberOf(set)));
-    for (const key of this.maps.sets.keys()) if (!own.has(setIn(key))) this.maps.sets.delete(key);
-    for (const key of this.maps.exceptions.keys()) if (!own.has(setIn(key))) this.maps.exceptions.delete(key);
+    this.sets.removeInherited();
     for (const key of this.maps.closed.keys()) {
       if (!this.maps.closed.lookup(key, this.value)) continue;
       if (this.valueView.getUint32(closedProcess.epoch, true) < this.epoch) this.deleteEntry(key);
     }
   }
 
-  /** The number of a set in the kernel: above those of an earlier process, except 0, which is no set. */
-  private numberOf(set: number): number {
-    return set === 0 ? 0 : this.setsBefore + set;
-  }
-
-  /** Sets a u32 of the page to `value`, unless it is higher already. */
-  private raise(field: number, value: number): void {
-    this.words[field >>> 2] = Math.max(this.words[field >>> 2] ?? 0, value);
-  }
-
   private countUsed(change: number): void {
     this.used += change;
     this.counters[preventionPage.usedByUser >>> 3] = BigInt.asUintN(64, BigInt(this.used));
   }
-
-  private keyOfSet(set: number): Uint8Array {
-    new DataView(this.setKey.buffer).setUint32(0, this.numberOf(set), true);
-    return this.setKey;
-  }
-
-  private preventedBy(set: number): number {
-    if (!this.maps.sets.lookup(this.keyOfSet(set), this.setValue)) return 0;
-    return Number(new DataView(this.setValue.buffer).getBigUint64(closedSetLayout.prevented, true));
-  }
-
-  /** Throws a SystemCallError if the kernel has no room. */
-  private addException(set: number, known: DefinedSet, file: FileIdentity, { own, child }: ClosedSets): void {
-    const key = exceptionKeyOf(this.numberOf(set), file);
-    const value = pinned(exceptionValue.size);
-    const view = new DataView(value.buffer);
-    view.setUint32(exceptionValue.own, this.numberOf(own), true);
-    view.setUint32(exceptionValue.child, this.numberOf(child), true);
-    this.maps.exceptions.set(key, value);
-    known.exceptions.push(key);
-  }
-}
-
-/** The set that a key of the map of sets, or of exceptions, begins with. */
-function setIn(key: Uint8Array): number {
-  return new DataView(key.buffer, key.byteOffset).getUint32(exceptionKey.set, true);
-}
-
-function exceptionKeyOf(set: number, file: FileIdentity): Uint8Array {
-  const key = pinned(exceptionKey.size);
-  const view = new DataView(key.buffer);
-  view.setUint32(exceptionKey.set, set, true);
-  view.setUint32(exceptionKey.device, file.device, true);
-  view.setBigUint64(exceptionKey.inode, file.inode, true);
-  view.setBigInt64(exceptionKey.changed, file.changed, true);
-  view.setUint32(exceptionKey.changedNanoseconds, file.changedNanoseconds, true);
-  view.setUint32(exceptionKey.generation, file.generation, true);
-  view.setBigUint64(exceptionKey.filesystem, BigInt(file.filesystem), true);
-  return key;
 }
 
 function identityIn(record: DataView): FileIdentity {
