@@ -127,9 +127,10 @@ export class OutputSet {
 
   /** Delivers the remaining records, for at most `ms`. */
   async end(ms: number): Promise<void> {
+    const until = performance.now() + ms;
     this.losses.flush();
     await Promise.all([...this.cursors, ...this.metrics].map((each) => each.end(ms)));
-    for (const output of this.live) output.end();
+    await Promise.all(this.live.map((output) => output.end(until - performance.now())));
   }
 
   private async add(kind: OutputKind): Promise<void> {

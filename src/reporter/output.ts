@@ -65,8 +65,8 @@ export interface LiveOutput {
   readonly takesBestEffort: boolean;
   /** Never blocks. A record without room is dropped and counted. */
   readonly write: (record: EventRecord) => void;
-  /** Writes as much as possible without blocking. */
-  readonly end: () => void;
+  /** Writes what is left. Resolves after at most `ms`, even if nobody takes it. */
+  readonly end: (ms: number) => Promise<void>;
 }
 
 /** Gets all series at an interval. */

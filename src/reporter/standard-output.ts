@@ -40,9 +40,9 @@ export const standardOutput: OutputKind<never> = {
           else if (output === "alerts" ? isAlarm(record) : isForTerminal(record, showsAll))
             writer.write(prettyLine(record, colour), limit);
         },
-        end: () => {
+        end(ms) {
           if (counts !== undefined) writer.write(counts.line());
-          writer.flush();
+          return writer.end(ms);
         },
       },
     };
@@ -102,6 +102,12 @@ class StandardOutput {
       }
     }
     return true;
+  }
+
+  /** Writes all lines, but waits no longer than `ms` for a reader that is slower than they were made. */
+  async end(ms: number): Promise<void> {
+    const until = performance.now() + ms;
+    while (!this.flush() && performance.now() < until) await Bun.sleep(RETRY_MS);
   }
 
   /** Takes whole lines up to PIPE_BUF, so that a kill between two writes cuts no line. Longer lines are split. */

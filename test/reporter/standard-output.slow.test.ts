@@ -36,6 +36,32 @@ test("a full pipe neither blocks the reporter nor grows it: lines are dropped an
   expect(uids).toContain("killed");
 }, 120_000);
 
+test.each([
+  ["who reads late gets every line of it", true],
+  ["nobody reads it, and it ends all the same", false],
+])(
+  "of a reporter that ends while more is left than a pipe holds, %s",
+  async (_, isRead) => {
+    await using rig = new Rig({ output: "json" });
+    rig.pauseOutput();
+    rig.startReporter();
+    const made = 100;
+    for (let i = 0; i < made; i += 1)
+      rig.warden.outbox.reliable(verdict(`u${i}`, { "tree.exact": "x".repeat(3_000) }));
+    await until("acknowledged", () => rig.warden.outbox.unacknowledged === 0);
+    const stopped = rig.stopReporter();
+    if (isRead) {
+      await Bun.sleep(100);
+      rig.resumeOutput();
+    }
+    expect(await stopped).toBe(0);
+    if (!isRead) return;
+    const lines = () => rig.stdout.split("\n").length - 1;
+    await until("every line", () => lines() === made);
+  },
+  30_000,
+);
+
 test("after a reporter that was killed in the middle of a line the next one begins a new line, without a journal too", async () => {
   await using rig = new Rig({ output: "json" });
   rig.startReporter();
