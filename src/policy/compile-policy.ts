@@ -1,6 +1,5 @@
 // From a role with inheritance resolved to a policy: its conditions are read and compiled.
-import { networkKinds } from "../sensor/event.ts";
-import { forJudgedKinds, type JudgedKind, judgedKinds } from "../vocabulary/event-kinds.ts";
+import { forJudgedKinds, type JudgedKind, judgedKinds, networkKinds } from "../vocabulary/event-kinds.ts";
 import type { Steps } from "../vocabulary/steps.ts";
 import { readCondition } from "./condition.ts";
 import type { Expression } from "./expression.ts";

@@ -1,6 +1,7 @@
 // The tables of one kind of event for one process: which ports of which networks it is denied, as which users.
-import type { AddressFamily, NetworkEvent, NetworkKind, Transport } from "../sensor/event.ts";
+import type { AddressFamily, NetworkEvent, Transport } from "../sensor/event.ts";
 import type { DeniedNetwork } from "../sensor/network/denial.ts";
+import type { NetworkKind } from "../vocabulary/event-kinds.ts";
 import { formatAddress, type IpAddress } from "../vocabulary/ip-address.ts";
 import { HIGHEST_PORT, type PortRange } from "../vocabulary/port-ranges.ts";
 import { HIGHEST_USER, type UserRange } from "../vocabulary/user-ranges.ts";

@@ -8,9 +8,9 @@
 // A rule that depends on more than the process, its ancestors, and address, port, transport and user is not compiled.
 // Neither is a rule behind an `allow` that does: the kernel could not know that it is allowed.
 
-import type { NetworkEvent, NetworkKind } from "../sensor/event.ts";
-import { networkKinds } from "../sensor/event.ts";
+import type { NetworkEvent } from "../sensor/event.ts";
 import type { DeniedNetwork } from "../sensor/network/denial.ts";
+import { type NetworkKind, networkKinds } from "../vocabulary/event-kinds.ts";
 import { allSteps } from "../vocabulary/steps.ts";
 import { isSharedByLineage, type JudgedVariable } from "../vocabulary/variables.ts";
 import {

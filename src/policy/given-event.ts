@@ -1,8 +1,8 @@
 // An event of the network that is given in the words of the vocabulary: by a policy test, by a record, or on a command line.
 import type { Node } from "jsonc-parser";
 import { factsAfterExec } from "../forest/lasting-facts.ts";
-import { type NetworkEvent, type NetworkKind, networkKinds, transports } from "../sensor/event.ts";
-import { eventKinds } from "../vocabulary/event-kinds.ts";
+import { type NetworkEvent, transports } from "../sensor/event.ts";
+import { eventKinds, type NetworkKind, networkKinds } from "../vocabulary/event-kinds.ts";
 import { type IpAddress, parseIpv4, parseIpv6 } from "../vocabulary/ip-address.ts";
 import { mappedIpv4 } from "../vocabulary/ip-network.ts";
 import { nearest } from "../vocabulary/nearest.ts";

@@ -5,13 +5,13 @@ import type { ExaminedFile } from "../fingerprint/examined-file.ts";
 import type { Runnable } from "../fingerprint/runnable.ts";
 import type { Tree } from "../fingerprint/tree.ts";
 import type { Lineage } from "../forest/lineage.ts";
-import type { ListenEvent, NetworkEvent, NetworkKind, ProcessFacts, SensorSource } from "../sensor/event.ts";
+import type { ListenEvent, NetworkEvent, ProcessFacts, SensorSource } from "../sensor/event.ts";
 import {
   type EnvironmentVariable,
   isEnvironmentVariable,
   nameInEnvironment,
 } from "../vocabulary/environment.ts";
-import { eventKinds, type JudgedKind } from "../vocabulary/event-kinds.ts";
+import { eventKinds, type JudgedKind, type NetworkKind } from "../vocabulary/event-kinds.ts";
 import type { PodOfContainer } from "../vocabulary/pod.ts";
 import { creationTime, type ProcessKey } from "../vocabulary/process-key.ts";
 import {

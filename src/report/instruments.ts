@@ -1,8 +1,8 @@
 // The table of all metrics: their names for Prometheus and OpenTelemetry, labels and buckets.
 import { outcomes } from "../enforcement/outcome.ts";
 import { overrideKinds } from "../enforcement/overrides.ts";
-import { lossReasons, networkKinds } from "../sensor/event.ts";
-import { countedKinds } from "../vocabulary/event-kinds.ts";
+import { lossReasons } from "../sensor/event.ts";
+import { countedKinds, networkKinds } from "../vocabulary/event-kinds.ts";
 import { selfEvents } from "../vocabulary/event-names.ts";
 import { outputSignals } from "../vocabulary/outputs.ts";
 import { processNames } from "../vocabulary/processes.ts";

@@ -1,9 +1,8 @@
 // Formats a record as a line for the terminal.
 
 import { printable } from "../linux/text.ts";
-import { networkKinds } from "../sensor/event.ts";
 import { colours, endOfColour } from "../vocabulary/colours.ts";
-import { eventKinds, type RecordedEventName } from "../vocabulary/event-kinds.ts";
+import { eventKinds, networkKinds, type RecordedEventName } from "../vocabulary/event-kinds.ts";
 import { stampNames } from "../vocabulary/stamp-names.ts";
 import type { EventRecord, RecordValue } from "./event-record.ts";
 import { localTime } from "./local-time.ts";

@@ -37,8 +37,8 @@ export interface ReporterPlan {
 }
 
 /**
- * `treewarden run` has just written it, so that it is trusted: the schema of the configuration, which no process needs that
- * runs on, takes 0.2 MB.
+ * The configuration as `treewarden run` has checked it. It is not checked again here, because its schema, which the reporter
+ * needs for nothing else, takes 0.2 MB.
  */
 const trustedConfig = v.custom<Config>((value) => typeof value === "object" && value !== null);
 const Plan = v.strictObject({

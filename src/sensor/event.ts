@@ -1,6 +1,6 @@
 // The events of a sensor: processes (thread groups) that fork, exec, change user, exit and use the
 // network; and what was lost.
-import { isNetworkKind, type NetworkKind, networkKinds, type SensorKind } from "../vocabulary/event-kinds.ts";
+import { isNetworkKind, type NetworkKind, type SensorKind } from "../vocabulary/event-kinds.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import type { SensorSource } from "../vocabulary/sensors.ts";
 import type { CarriedSignals, CondemnedProcesses } from "./condemned.ts";
@@ -259,8 +259,6 @@ type EventTypes = ForEachKind<{
 
 /** Events of the network that policies decide about. */
 export type NetworkEvent = EventOf<NetworkKind>;
-export type { NetworkKind };
-export { networkKinds };
 
 export function isNetworkEvent(event: ProcessEvent): event is NetworkEvent {
   return isNetworkKind(event.kind);

@@ -17,10 +17,10 @@ import {
   type CloseEvent,
   type ListenEvent,
   type NetworkEvent,
-  type NetworkKind,
   type ProcessFacts,
   unknownFacts,
 } from "../sensor/event.ts";
+import type { NetworkKind } from "../vocabulary/event-kinds.ts";
 import type { ProcessKey } from "../vocabulary/process-key.ts";
 import { allowed, type CarriedOut, reportedOnly } from "./carried-out.ts";
 import type { KnowableExec } from "./known-trees.ts";

@@ -1,9 +1,9 @@
 // What is watched of the network: what the configuration asks for, and what rules in force are on.
 import type { Config } from "../config/config.ts";
 import type { Policy } from "../policy/policy.ts";
-import { type NetworkKind, networkKinds } from "../sensor/event.ts";
 import { watchedKinds } from "../sensor/network/filters.ts";
 import { type NetworkWatch, networkWatch } from "../sensor/network/watch.ts";
+import { type NetworkKind, networkKinds } from "../vocabulary/event-kinds.ts";
 
 export class WatchedNetwork {
   /** In force; another configuration may take its place. */

@@ -1,7 +1,8 @@
 // Processes that are denied networks, through the sensor alone: what tests of the kernel's answers have in common.
-import type { NetworkKind, Transport } from "../../src/sensor/event.ts";
+import type { Transport } from "../../src/sensor/event.ts";
 import type { DeniedNetwork, DeniedProcess, NetworkDenials } from "../../src/sensor/network/denial.ts";
 import type { IgnoredPorts } from "../../src/sensor/network/filters.ts";
+import type { NetworkKind } from "../../src/vocabulary/event-kinds.ts";
 import { parseNetwork } from "../../src/vocabulary/ip-network.ts";
 import { Actor, ActorFolder, NetworkWatch } from "./network-watch.ts";
 

@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { EbpfOptions } from "../../src/sensor/ebpf/sensor.ts";
-import type { NetworkEvent, NetworkKind, ProcessEvent } from "../../src/sensor/event.ts";
+import type { NetworkEvent, ProcessEvent } from "../../src/sensor/event.ts";
 import type { KindFilter, NetworkFilters } from "../../src/sensor/network/filters.ts";
+import type { NetworkKind } from "../../src/vocabulary/event-kinds.ts";
 import { Watch } from "./ebpf-watch.ts";
 
 /** Leaves nothing out. */

@@ -1,12 +1,13 @@
 // Whether the network can be watched on this host, and connections denied: the programs for it are attached for a moment,
 // report nothing and refuse nothing.
 import type { Config } from "../../config/config.ts";
-import { networkKinds, type Sensor } from "../../sensor/event.ts";
+import type { Sensor } from "../../sensor/event.ts";
 import type { DeniedNetwork } from "../../sensor/network/denial.ts";
 import { networkFilters } from "../../sensor/network/filters.ts";
 import { openSensorOf } from "../../sensor/open.ts";
 import { FactsReader } from "../../sensor/procfs/facts-reader.ts";
 import { SensorUnavailable } from "../../sensor/unavailable.ts";
+import { networkKinds } from "../../vocabulary/event-kinds.ts";
 import { sensors } from "../../vocabulary/sensors.ts";
 import type { DoctorCheck } from "./checks.ts";
 

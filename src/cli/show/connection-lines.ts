@@ -2,8 +2,7 @@
 import { unambiguous } from "../../linux/text.ts";
 import type { EventRecord } from "../../report/event-record.ts";
 import { hostAndPort } from "../../report/network-fields.ts";
-import { type NetworkKind, networkKinds } from "../../sensor/event.ts";
-import { eventKinds } from "../../vocabulary/event-kinds.ts";
+import { eventKinds, type NetworkKind, networkKinds } from "../../vocabulary/event-kinds.ts";
 
 /** Endpoints that are shown, those first that were used first. */
 const SHOWN = 20;

@@ -1,8 +1,10 @@
 // What a process may not do on the network, as pure data: a sensor that can refuse it encodes it for the kernel.
+
+import type { NetworkKind } from "../../vocabulary/event-kinds.ts";
 import type { Network } from "../../vocabulary/ip-network.ts";
 import type { ProcessKey } from "../../vocabulary/process-key.ts";
 import type { UserRange } from "../../vocabulary/user-ranges.ts";
-import type { NetworkKind, Transport } from "../event.ts";
+import type { Transport } from "../event.ts";
 import type { IgnoredPorts } from "./filters.ts";
 
 /**

@@ -1,10 +1,11 @@
 // What is left out of the events of the network, from the configuration: pure data, which a sensor encodes for its maps
 // in the kernel (filter-maps.ts), and a reference of what it means.
 import type { Config } from "../../config/config.ts";
+import { type NetworkKind, networkKinds } from "../../vocabulary/event-kinds.ts";
 import { type IpAddress, parseIpv4, parseIpv6 } from "../../vocabulary/ip-address.ts";
 import { canonicalNetwork, isInNetwork, type Network, parseNetwork } from "../../vocabulary/ip-network.ts";
 import { isInRanges, joinedRanges, type PortRange, parsePortRange } from "../../vocabulary/port-ranges.ts";
-import { type NetworkEvent, type NetworkKind, networkKinds, type Transport } from "../event.ts";
+import type { NetworkEvent, Transport } from "../event.ts";
 
 /** Which ports are left out: all but `ranges`, or only these. The ranges are in ascending order and do not touch. */
 export interface IgnoredPorts {

@@ -1,7 +1,7 @@
 // What a sensor is asked to report of the network.
 import type { Config } from "../../config/config.ts";
 import { parseDuration } from "../../vocabulary/duration.ts";
-import type { NetworkKind } from "../event.ts";
+import type { NetworkKind } from "../../vocabulary/event-kinds.ts";
 import { type NetworkFilters, networkFilters } from "./filters.ts";
 
 export interface NetworkWatch {

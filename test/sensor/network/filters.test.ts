@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { parseConfig } from "../../../src/config/config-file.ts";
-import { type NetworkEvent, type NetworkKind, networkKinds } from "../../../src/sensor/event.ts";
+import type { NetworkEvent } from "../../../src/sensor/event.ts";
 import {
   type FilterMaps,
   filterMaps,
@@ -18,6 +18,7 @@ import {
   networkFilters,
   watchedKinds,
 } from "../../../src/sensor/network/filters.ts";
+import { type NetworkKind, networkKinds } from "../../../src/vocabulary/event-kinds.ts";
 import { parseIpv4, parseIpv6 } from "../../../src/vocabulary/ip-address.ts";
 
 function filters(network: string): NetworkFilters {

@@ -41,7 +41,7 @@ import {
   BPF_SK_STORAGE_GET_F_CREATE,
   helpers,
 } from "../../../linux/bpf/helpers.ts";
-import { type NetworkKind, networkKinds } from "../../event.ts";
+import { type NetworkKind, networkKinds } from "../../../vocabulary/event-kinds.ts";
 import { PORT_BITMAP_BYTES, trieKey, trieValue } from "../../network/filter-maps.ts";
 import { commonLayout, recordKinds } from "../layout.ts";
 import type { NetworkKernelLayout } from "./kernel.ts";

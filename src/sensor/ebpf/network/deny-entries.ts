@@ -1,5 +1,6 @@
 // A set of denied networks as the keys and values of the trie that deny.ts looks up.
 import { pinned, pinnedCopy } from "../../../linux/bpf/syscall.ts";
+import { networkKinds } from "../../../vocabulary/event-kinds.ts";
 import { IPV4_BYTES } from "../../../vocabulary/ip-network.ts";
 import {
   HIGHEST_USER,
@@ -7,7 +8,6 @@ import {
   type UserRange,
   userPrefixes,
 } from "../../../vocabulary/user-ranges.ts";
-import { networkKinds } from "../../event.ts";
 import type { DeniedNetwork } from "../../network/denial.ts";
 import { portsValue, trieValue } from "../../network/filter-maps.ts";
 import { DENY_HEAD_BITS, DENY_USERS, denyKey, transportNumbers } from "./layout.ts";

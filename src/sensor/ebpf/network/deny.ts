@@ -29,7 +29,7 @@ import {
   swap32,
 } from "../../../linux/bpf/assembler.ts";
 import { helpers } from "../../../linux/bpf/helpers.ts";
-import { type NetworkKind, networkKinds } from "../../event.ts";
+import { type NetworkKind, networkKinds } from "../../../vocabulary/event-kinds.ts";
 import { trieValue } from "../../network/filter-maps.ts";
 import { enter, leave, lookUp, toTicks } from "../code.ts";
 import { skipUnlessLast } from "../exit.ts";

@@ -16,7 +16,7 @@ import {
 import { pinned, pinnedCopy } from "../../../linux/bpf/syscall.ts";
 import { describeWords } from "../../../linux/bpf/type-description.ts";
 import { closeDescriptor } from "../../../linux/descriptor.ts";
-import { type NetworkKind, networkKinds } from "../../event.ts";
+import { type NetworkKind, networkKinds } from "../../../vocabulary/event-kinds.ts";
 import {
   filterMaps,
   PORT_BITMAP_BYTES,
