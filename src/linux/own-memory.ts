@@ -27,27 +27,27 @@ export function lockProgram(): void {
   }
 }
 
-/** mimalloc keeps free memory for 10 ms (its option purge_delay), in case that it is needed again. */
-const ALLOCATOR_KEEPS_MS = 20;
+/** With half of it, or if code is discarded once only, a warden keeps the memory of its code every other time. */
+const RELEASE_MS = 20;
 
 /**
- * Discards what the start of this process has compiled and left as garbage: 3 to 5 MB of a warden. To be called once the
- * process is about to wait for events. Takes some 40 ms. Functions that run again are compiled again, from the bytecode
+ * Discards compiled code and garbage: 3 to 5 MB of what the start of a warden has left, 7 MB after a load. To be called when
+ * the process is about to wait for events. Takes some 50 ms. Functions that run again are compiled again, from the bytecode
  * in the executable file. Not for a process that reads signals from a descriptor, or the ends of its children by
  * waitid(2): the runtime's event loop waits with an empty signal mask (epoll_pwait) and reaps children, so that a signal
  * or an end of that moment is lost.
  */
-export async function releaseStartMemory(): Promise<void> {
+export async function releaseMemory(): Promise<void> {
   await discardCode();
-  await Bun.sleep(ALLOCATOR_KEEPS_MS);
-  // What the first collection has freed goes back to the kernel with this one.
+  Bun.shrink();
+  await Bun.sleep(RELEASE_MS);
   Bun.gc(true);
 }
 
 /**
  * Discards compiled code and garbage between two parts of a start. What the next part allocates then takes the place of
  * what this one has left, instead of lying behind it for as long as the process lives. Takes some 25 ms; the restrictions
- * of `releaseStartMemory` apply.
+ * of `releaseMemory` apply.
  */
 export async function discardCode(): Promise<void> {
   // No code is discarded while a collection is under way: this one ends before it returns.
@@ -62,7 +62,7 @@ export async function discardCode(): Promise<void> {
 
 /**
  * Waits for `ms`, and discards compiled code and garbage meanwhile. For a process that may not wait any longer than that in
- * the event loop, see `releaseStartMemory`.
+ * the event loop, see `releaseMemory`.
  */
 export async function sleepAndRelease(ms: number): Promise<void> {
   Bun.shrink();

@@ -1,7 +1,7 @@
 // The reporter: an unprivileged process that receives the warden's records, stores them in the journal, and delivers
 // them to the outputs. Nothing that it sends to the warden can change a decision.
 import { join } from "node:path";
-import { releaseStartMemory } from "../linux/own-memory.ts";
+import { releaseMemory } from "../linux/own-memory.ts";
 import { setProcessName } from "../linux/process.ts";
 import { type Address, parseAddress } from "../linux/socket-address.ts";
 import type { Timer } from "../linux/timerfd.ts";
@@ -20,6 +20,7 @@ import { OutputSet, ownSeriesOf } from "./output-set.ts";
 import { outputKinds } from "./outputs.ts";
 import { RateLimitedWarnings } from "./rate-limited-warnings.ts";
 import { RecordIntake } from "./record-intake.ts";
+import { ReporterCollection } from "./reporter-collection.ts";
 import type { ReporterOptions } from "./reporter-options.ts";
 import { PROBLEMS, ReporterProblems } from "./reporter-problems.ts";
 import { ReporterState } from "./reporter-state.ts";
@@ -55,9 +56,6 @@ const endpointDisabled: OwnSeries = { instrument: "outputDisabled", values: [END
 const HEARTBEAT_SHARE = 0.75;
 /** The time that a scrape waits for the newest totals: a warden under load sends them once a second anyway. */
 const FRESH_MS = 50;
-/** The time from the first of several scrapes to a garbage collection, and the text that is worth one, characters. */
-const COLLECT_MS = 250;
-const COLLECT_AFTER = 4e6;
 /** The longest time between two prunings of the journal. */
 const PRUNE_MS = 3_600_000;
 /** When the link is closed: the time in which an order to stop arrives if the whole run ends. */
@@ -88,9 +86,7 @@ class Reporter {
   private intake: RecordIntake | undefined;
   private readonly exposition: Exposition;
   private outputs: OutputSet | undefined;
-  private collection: ReturnType<typeof setTimeout> | undefined;
-  /** The length of the texts that were formatted since the last collection. */
-  private formatted = 0;
+  private collection: ReporterCollection | undefined;
 
   constructor(inputs: ReporterInputs) {
     this.inputs = inputs;
@@ -147,7 +143,10 @@ class Reporter {
     this.intake = intake;
     const link = await linkToWarden(
       reportFd,
-      (frame) => intake.take(frame),
+      (frame) => {
+        this.collection?.worked();
+        intake.take(frame);
+      },
       () => closed.resolve("closed"),
     );
     resources.defer(() => link.close());
@@ -157,7 +156,14 @@ class Reporter {
     const prune = setInterval(() => this.prune(outputs), PRUNE_MS);
     // A journal that could not be opened at the start, on a full disk, is soon noticed.
     if (!this.journal.isWritable) this.onJournalError(this.journal.failure);
-    await releaseStartMemory();
+    await releaseMemory();
+    const collection = new ReporterCollection({
+      collect: () => Bun.gc(true),
+      release: releaseMemory,
+      resident: () => process.memoryUsage.rss(),
+    });
+    resources.defer(() => collection.stop());
+    this.collection = collection;
     const end = await Promise.race([stopped, closed.promise, journalBack.promise, renewal.promise]);
     if (end === "journal back") this.inputs.warn("the journal can be opened now: starting again with it");
     if (end === "renewal") this.inputs.warn("certificates have changed: starting again with them");
@@ -165,7 +171,7 @@ class Reporter {
     if (end === "closed" && (await Promise.race([stopped, Bun.sleep(ORDER_MS)])) !== "stopped")
       throw new LinkClosed("the link to the warden was closed");
     clearInterval(prune);
-    clearTimeout(this.collection);
+    collection.stop();
     outputs.prepareEnd();
     await untilRead(link);
     intake.end();
@@ -204,7 +210,7 @@ class Reporter {
         const series = await this.freshSeries();
         if (isCompressed) return await this.exposition.compress(series, format);
         const text = this.exposition.format(series, format);
-        this.collectGarbageSoon(text.length);
+        this.collection?.formatted(text.length);
         return text;
       },
       health: () => this.health(),
@@ -236,17 +242,6 @@ class Reporter {
     this.state.totals.set(exportBacklog, this.outputs?.backlogOf("logs") ?? 0);
     this.state.totals.set(endpointDisabled, this.problems.has(ENDPOINT) ? 1 : 0);
     return this.state.exposedSeries();
-  }
-
-  /** A scrape of 1,000 trees leaves some 3 MB of text. The runtime would collect only after 40 MB of it. */
-  private collectGarbageSoon(length: number): void {
-    this.formatted += length;
-    if (this.formatted < COLLECT_AFTER) return;
-    this.formatted = 0;
-    this.collection ??= setTimeout(() => {
-      this.collection = undefined;
-      Bun.gc(true);
-    }, COLLECT_MS);
   }
 
   private send(request: Request): void {

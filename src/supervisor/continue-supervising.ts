@@ -2,7 +2,7 @@
 // loads no more than waiting needs.
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN, Poll } from "../linux/epoll.ts";
-import { releaseStartMemory } from "../linux/own-memory.ts";
+import { releaseMemory } from "../linux/own-memory.ts";
 import { pidfdOpen } from "../linux/pidfd.ts";
 import { isHungUp } from "../linux/poll.ts";
 import { getppid, setProcessName } from "../linux/process.ts";
@@ -24,7 +24,7 @@ export async function continueSupervising(text: string): Promise<number> {
   process.chdir("/");
   if (plan.standbyOf !== undefined && updates !== undefined) {
     setProcessName("treewarden-stby");
-    await releaseStartMemory();
+    await releaseMemory();
     descriptors = waitForEndOf(plan.standbyOf, updates, descriptors, kept);
     closeDescriptor(updates);
   }

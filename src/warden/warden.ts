@@ -8,7 +8,7 @@ import type { RestoredForest } from "../forest/saved-forest.ts";
 import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN } from "../linux/epoll.ts";
-import { discardCode, releaseStartMemory } from "../linux/own-memory.ts";
+import { discardCode, releaseMemory } from "../linux/own-memory.ts";
 import { setProcessName } from "../linux/process.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
@@ -68,7 +68,7 @@ export async function runWarden(options: WardenOptions, loaded: LoadedPolicy): P
   await discardCode();
   const warden = startWarden(options, loaded);
   // Loading the policy and scanning /proc need many times the memory that the loop needs.
-  await releaseStartMemory();
+  await releaseMemory();
   Bun.unsafe.setJITPolicy(LOOP_JIT_POLICY);
   await warden.run();
 }
@@ -89,7 +89,11 @@ function startWarden(options: WardenOptions, loaded: LoadedPolicy): Warden {
 type NewEnd = Extract<WardenOrder, { readonly link: string }>;
 
 function newCollection(): Collection {
-  return new Collection({ collect: () => Bun.gc(true), resident: () => process.memoryUsage.rss() });
+  return new Collection({
+    collect: () => Bun.gc(true),
+    discardCode: releaseMemory,
+    resident: () => process.memoryUsage.rss(),
+  });
 }
 
 class Warden {
@@ -185,7 +189,7 @@ class Warden {
         link.flush();
         // A collection may take milliseconds, so it comes after every verdict of this turn has been sent.
         if (ready > 0) this.collection.worked(monotonicNow());
-        else this.collection.idle(monotonicNow());
+        else await this.collection.idle(monotonicNow());
         if (fileWriter.busy) await fileWriter.runEventLoop();
       }
       // The source may still hold events that it has not emitted.

@@ -67,7 +67,7 @@ for (let at = 0; at <= samples; at += 1) {
 }
 live.abort();
 await living;
-await Bun.sleep(12_000);
+await Bun.sleep(20_000);
 sample(await execsSeen());
 const lost = sumOf(await running.metrics(), "treewarden_events_lost_total");
 console.log(`MB of private memory (RssAnon), all processes and each; ${lost} events lost.\n`);
