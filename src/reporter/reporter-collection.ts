@@ -4,8 +4,13 @@
 const COLLECT_AFTER = 4e6;
 /** The time from the first of several scrapes to a collection, ms. */
 const COLLECT_MS = 250;
+/**
+ * The longest time between two frames of a warden at work, ms: it sends totals once a second. One that has no work sends
+ * some every 5 s, what treewarden itself costs.
+ */
+const WORK_MS = 2_000;
 /** The time between two looks whether work has ended, and for which there must have been none, ms. */
-const QUIET_MS = 5_000;
+const QUIET_MS = 3_000;
 /**
  * The growth since the last time from which on compiled code is discarded. A load leaves 3 MB in the reporter, most of it
  * code, its caches and its profiles.
@@ -29,6 +34,7 @@ export class ReporterCollection {
   private collection: ReturnType<typeof setTimeout> | undefined;
   private look: ReturnType<typeof setTimeout> | undefined;
   /** Times are of performance.now(). */
+  private frameAt = Number.NEGATIVE_INFINITY;
   private workedAt = Number.NEGATIVE_INFINITY;
   private releasedAt = Number.NEGATIVE_INFINITY;
   private residentAfter: number;
@@ -39,9 +45,13 @@ export class ReporterCollection {
     this.residentAfter = inputs.resident();
   }
 
-  /** To be called after each frame of the warden's, and each scrape. */
-  worked(): void {
-    this.workedAt = performance.now();
+  /** To be called at each frame of the warden's. A scrape causes one, too. */
+  received(): void {
+    const now = performance.now();
+    const isWork = now - this.frameAt < WORK_MS;
+    this.frameAt = now;
+    if (!isWork) return;
+    this.workedAt = now;
     this.look ??= setTimeout(() => this.onLook(), QUIET_MS);
   }
 

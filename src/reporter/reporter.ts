@@ -144,7 +144,7 @@ class Reporter {
     const link = await linkToWarden(
       reportFd,
       (frame) => {
-        this.collection?.worked();
+        this.collection?.received();
         intake.take(frame);
       },
       () => closed.resolve("closed"),

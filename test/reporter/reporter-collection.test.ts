@@ -33,7 +33,7 @@ afterEach(() => {
 function load(seconds: number): void {
   for (let frame = 0; frame < seconds * 10; frame += 1) {
     jest.advanceTimersByTime(100);
-    collection.worked();
+    collection.received();
   }
 }
 
@@ -55,10 +55,31 @@ test("one that has made it grow by less is not", () => {
   expect(jest.getTimerCount()).toBe(0);
 });
 
-test("a frame every ten seconds is no work that lasts, but what was discarded is kept for ten minutes", async () => {
-  for (let frame = 0; frame < 360; frame += 1) {
+test("a frame every five seconds is no work", () => {
+  for (let frame = 0; frame < 100; frame += 1) {
     resident += MIB;
-    collection.worked();
+    collection.received();
+    expect(jest.getTimerCount()).toBe(0);
+    jest.advanceTimersByTime(5_000);
+  }
+  expect(released).toBe(0);
+});
+
+test("frames every five seconds after a load do not keep it from being released", () => {
+  load(60);
+  resident += 4 * MIB;
+  for (let frame = 0; frame < 3; frame += 1) {
+    collection.received();
+    jest.advanceTimersByTime(5_000);
+  }
+  expect(released).toBe(1);
+});
+
+test("what was discarded is kept for ten minutes", async () => {
+  for (let scrape = 0; scrape < 360; scrape += 1) {
+    resident += MIB;
+    collection.received();
+    collection.received();
     jest.advanceTimersByTime(10_000);
     await Promise.resolve();
     await Promise.resolve();
