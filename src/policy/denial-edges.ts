@@ -1,6 +1,5 @@
 // Where the value of a condition on the network can change: at the edge of a network that `cidr` names, at a port or a user
 // that a comparison names. Between these edges it is constant for one process.
-
 import type { Dependency } from "../vocabulary/dependencies.ts";
 import type { NetworkKind } from "../vocabulary/event-kinds.ts";
 import { canonicalNetwork, type Network, parseNetwork } from "../vocabulary/ip-network.ts";

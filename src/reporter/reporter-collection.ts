@@ -1,4 +1,5 @@
 // Decides when the reporter forces a garbage collection, and when it discards its compiled code as well.
+import type { ProcessMemory } from "../linux/own-memory.ts";
 
 /** The text that is worth a collection, characters: a scrape of 1,000 trees leaves some 3 MB of it. */
 const COLLECT_AFTER = 4e6;
@@ -9,30 +10,22 @@ const COLLECT_MS = 250;
  * some every 5 s, what treewarden itself costs.
  */
 const WORK_MS = 2_000;
-/** The time between two looks whether work has ended, and for which there must have been none, ms. */
+/** A reporter is at rest after this time without work, ms. It is checked no more often than that. */
 const QUIET_MS = 3_000;
 /**
- * The growth since the last time from which on compiled code is discarded. A load leaves 3 MB in the reporter, most of it
- * code, its caches and its profiles.
+ * The growth since code was last discarded from which on it is discarded again. A load leaves 3 MB in the reporter, most of
+ * it compiled code with its caches and profiles.
  */
 const CODE_GROWTH_BYTES = 2 << 20;
-/** The least time from one time to the next, ms: what runs again is compiled again. */
-const DISCARD_MS = 600_000;
+/** The shortest time from one time to the next, ms: what runs again is compiled again. */
+const CODE_KEPT_MS = 600_000;
 
-export interface ReporterCollectionInputs {
-  readonly collect: () => void;
-  /** Discards compiled code and garbage. */
-  readonly release: () => Promise<void>;
-  /** Resident memory of this process in bytes. */
-  readonly resident: () => number;
-}
-
-export class ReporterCollection {
-  private readonly inputs: ReporterCollectionInputs;
+export class ReporterCollection implements Disposable {
+  private readonly memory: ProcessMemory;
   /** The length of the texts that were formatted since the last collection. */
   private length = 0;
   private collection: ReturnType<typeof setTimeout> | undefined;
-  private look: ReturnType<typeof setTimeout> | undefined;
+  private check: ReturnType<typeof setTimeout> | undefined;
   /** Times are of performance.now(). */
   private frameAt = Number.NEGATIVE_INFINITY;
   private workedAt = Number.NEGATIVE_INFINITY;
@@ -40,9 +33,9 @@ export class ReporterCollection {
   private residentAfter: number;
 
   /** To be created right after a collection. */
-  constructor(inputs: ReporterCollectionInputs) {
-    this.inputs = inputs;
-    this.residentAfter = inputs.resident();
+  constructor(memory: ProcessMemory) {
+    this.memory = memory;
+    this.residentAfter = memory.resident();
   }
 
   /** To be called at each frame of the warden's. A scrape causes one, too. */
@@ -52,7 +45,7 @@ export class ReporterCollection {
     this.frameAt = now;
     if (!isWork) return;
     this.workedAt = now;
-    this.look ??= setTimeout(() => this.onLook(), QUIET_MS);
+    this.check ??= setTimeout(() => this.checkRest(), QUIET_MS);
   }
 
   /** To be called with the length of each text of metrics. The runtime would collect only after 40 MB of it. */
@@ -62,27 +55,27 @@ export class ReporterCollection {
     this.length = 0;
     this.collection ??= setTimeout(() => {
       this.collection = undefined;
-      this.inputs.collect();
+      this.memory.collect();
     }, COLLECT_MS);
   }
 
-  stop(): void {
+  [Symbol.dispose](): void {
     clearTimeout(this.collection);
-    clearTimeout(this.look);
+    clearTimeout(this.check);
   }
 
-  private async onLook(): Promise<void> {
-    this.look = undefined;
+  private async checkRest(): Promise<void> {
+    this.check = undefined;
     const now = performance.now();
-    // Asked again later, while there is work and if the last time is not long enough ago.
-    const wait = Math.max(this.workedAt + QUIET_MS - now, this.releasedAt + DISCARD_MS - now);
+    // Checked again later while there is work, or if code was discarded a short time ago.
+    const wait = Math.max(this.workedAt + QUIET_MS - now, this.releasedAt + CODE_KEPT_MS - now);
     if (wait > 0) {
-      this.look = setTimeout(() => this.onLook(), Math.max(wait, QUIET_MS));
+      this.check = setTimeout(() => this.checkRest(), Math.max(wait, QUIET_MS));
       return;
     }
-    if (this.inputs.resident() - this.residentAfter < CODE_GROWTH_BYTES) return;
+    if (this.memory.resident() - this.residentAfter < CODE_GROWTH_BYTES) return;
     this.releasedAt = now;
-    await this.inputs.release();
-    this.residentAfter = this.inputs.resident();
+    await this.memory.release();
+    this.residentAfter = this.memory.resident();
   }
 }

@@ -1,7 +1,7 @@
 // The reporter: an unprivileged process that receives the warden's records, stores them in the journal, and delivers
 // them to the outputs. Nothing that it sends to the warden can change a decision.
 import { join } from "node:path";
-import { releaseMemory } from "../linux/own-memory.ts";
+import { ownMemory, releaseMemory } from "../linux/own-memory.ts";
 import { setProcessName } from "../linux/process.ts";
 import { type Address, parseAddress } from "../linux/socket-address.ts";
 import type { Timer } from "../linux/timerfd.ts";
@@ -157,13 +157,7 @@ class Reporter {
     // A journal that could not be opened at the start, on a full disk, is soon noticed.
     if (!this.journal.isWritable) this.onJournalError(this.journal.failure);
     await releaseMemory();
-    const collection = new ReporterCollection({
-      collect: () => Bun.gc(true),
-      release: releaseMemory,
-      resident: () => process.memoryUsage.rss(),
-    });
-    resources.defer(() => collection.stop());
-    this.collection = collection;
+    this.collection = resources.use(new ReporterCollection(ownMemory));
     const end = await Promise.race([stopped, closed.promise, journalBack.promise, renewal.promise]);
     if (end === "journal back") this.inputs.warn("the journal can be opened now: starting again with it");
     if (end === "renewal") this.inputs.warn("certificates have changed: starting again with them");
@@ -171,7 +165,6 @@ class Reporter {
     if (end === "closed" && (await Promise.race([stopped, Bun.sleep(ORDER_MS)])) !== "stopped")
       throw new LinkClosed("the link to the warden was closed");
     clearInterval(prune);
-    collection.stop();
     outputs.prepareEnd();
     await untilRead(link);
     intake.end();

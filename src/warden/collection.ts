@@ -1,5 +1,6 @@
 // Decides when the warden forces a full garbage collection, which takes 2 to 20 ms during which nothing is judged, and when
 // it discards its compiled code as well, which takes 50 ms.
+import type { ProcessMemory } from "../linux/own-memory.ts";
 
 /** The shortest time between work and a collection, because bursts come in groups. */
 const COLLECT_NS = 10e9;
@@ -11,26 +12,21 @@ const QUIET_NS = 250e6;
  */
 const GROWTH_BYTES = 16 << 20;
 /**
- * Compiled code with its caches and profiles is most of what a load leaves behind: 7 MB of a warden after 36,000 execs. It
- * is discarded when the warden has grown by this much since the last time,
+ * The growth since code was last discarded from which on it is discarded again. Compiled code, with its caches and
+ * profiles, is most of what a load leaves behind: 7 MB of a warden after 36,000 execs.
  */
 const CODE_GROWTH_BYTES = 4 << 20;
-/** after this time without events, which is longer than the pauses of a host at work, */
+/** Code is discarded after this time without events, which is longer than the pauses of a host at work. */
 const CODE_QUIET_NS = 2e9;
-/** and not again for this time: the first event after it takes 6 ms, and what runs again is compiled again, for 0.2 s. */
+/**
+ * The shortest time from one time to the next: after it the first event takes 6 ms, and compiling again what runs again
+ * takes 0.2 s.
+ */
 const CODE_KEPT_NS = 300e9;
-
-export interface CollectionInputs {
-  readonly collect: () => void;
-  /** Discards compiled code and garbage. */
-  readonly discardCode: () => Promise<void>;
-  /** Resident memory of this process in bytes. */
-  readonly resident: () => number;
-}
 
 /** Times are in ns of CLOCK_MONOTONIC. */
 export class Collection {
-  private readonly inputs: CollectionInputs;
+  private readonly memory: ProcessMemory;
   /** The earliest time of the next collection; undefined if nothing has happened since the last one. */
   private wantedFrom: number | undefined;
   private lastWork = 0;
@@ -41,9 +37,9 @@ export class Collection {
   private residentAfterDiscard: number;
 
   /** To be created right after a collection, and after compiled code was discarded. */
-  constructor(inputs: CollectionInputs) {
-    this.inputs = inputs;
-    this.residentAfter = inputs.resident();
+  constructor(memory: ProcessMemory) {
+    this.memory = memory;
+    this.residentAfter = memory.resident();
     this.residentAfterDiscard = this.residentAfter;
   }
 
@@ -53,7 +49,7 @@ export class Collection {
     this.wantedFrom ??= now + COLLECT_NS;
     if (now < this.wantedFrom || now - this.measuredAt < COLLECT_NS) return;
     this.measuredAt = now;
-    if (this.inputs.resident() - this.residentAfter > GROWTH_BYTES) this.collect(now);
+    if (this.memory.resident() - this.residentAfter > GROWTH_BYTES) this.collect(now);
   }
 
   /** To be called after a poll without events. Does what is due once the host has been quiet for long enough. */
@@ -78,16 +74,16 @@ export class Collection {
   }
 
   private collect(now: number): void {
-    this.inputs.collect();
-    this.residentAfter = this.inputs.resident();
+    this.memory.collect();
+    this.residentAfter = this.memory.resident();
     this.wantedFrom = undefined;
     const growth = this.residentAfter - this.residentAfterDiscard;
     this.isDiscardWanted = growth > CODE_GROWTH_BYTES && now - this.discardedAt > CODE_KEPT_NS;
   }
 
   private async discardCode(now: number): Promise<void> {
-    await this.inputs.discardCode();
-    this.residentAfter = this.inputs.resident();
+    await this.memory.release();
+    this.residentAfter = this.memory.resident();
     this.residentAfterDiscard = this.residentAfter;
     this.discardedAt = now;
     this.isDiscardWanted = false;

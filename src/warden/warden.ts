@@ -8,7 +8,7 @@ import type { RestoredForest } from "../forest/saved-forest.ts";
 import { monotonicNow, realtimeNow, suspendedFor, wallClockOffset } from "../linux/clock.ts";
 import { closeDescriptor } from "../linux/descriptor.ts";
 import { EPOLLIN } from "../linux/epoll.ts";
-import { discardCode, releaseMemory } from "../linux/own-memory.ts";
+import { discardCode, ownMemory, releaseMemory } from "../linux/own-memory.ts";
 import { setProcessName } from "../linux/process.ts";
 import { formatPolicyError, type PolicyError } from "../policy/document.ts";
 import { neverMatching, neverMatchingText } from "../policy/never-matching.ts";
@@ -88,19 +88,11 @@ function startWarden(options: WardenOptions, loaded: LoadedPolicy): Warden {
 
 type NewEnd = Extract<WardenOrder, { readonly link: string }>;
 
-function newCollection(): Collection {
-  return new Collection({
-    collect: () => Bun.gc(true),
-    discardCode: releaseMemory,
-    resident: () => process.memoryUsage.rss(),
-  });
-}
-
 class Warden {
   private readonly options: WardenOptions;
   private readonly parts: WardenParts;
   private isStopping = false;
-  private collection = newCollection();
+  private collection = new Collection(ownMemory);
   /** The earliest time of the next report of learned trees; ns, CLOCK_MONOTONIC. */
   private reportLearnedAt = 0;
   /** The error that ends the warden; undefined if it stops by an order. */
@@ -170,7 +162,7 @@ class Warden {
     const { poll, link, fileWriter, source, loop, epoch, selfWatch } = this.parts;
     loop.hasBegun = true;
     // Measure memory now: garbage has just been collected.
-    this.collection = newCollection();
+    this.collection = new Collection(ownMemory);
     poll.add(controlFd, pollTokens.control, EPOLLIN);
     poll.add(examinerFd, pollTokens.examiner, EPOLLIN);
     poll.add(selfWatch.filesFd, pollTokens.files, EPOLLIN);

@@ -25,7 +25,7 @@ beforeEach(() => {
 });
 
 afterEach(() => {
-  collection.stop();
+  collection[Symbol.dispose]();
   jest.useRealTimers();
 });
 
@@ -98,6 +98,6 @@ test("several scrapes of many trees are followed by one collection", () => {
 test("nothing happens after the end", () => {
   load(1);
   collection.formatted(5e6);
-  collection.stop();
+  collection[Symbol.dispose]();
   expect(jest.getTimerCount()).toBe(0);
 });

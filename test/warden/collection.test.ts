@@ -15,7 +15,7 @@ beforeEach(() => {
   [collected, discarded, resident, now] = [[], [], 50 * MIB, 0];
   collection = new Collection({
     collect: () => collected.push(now),
-    discardCode: async () => {
+    release: async () => {
       discarded.push(now);
       resident = 50 * MIB;
     },

@@ -1,5 +1,4 @@
 // What a process may not do on the network, as pure data: a sensor that can refuse it encodes it for the kernel.
-
 import type { NetworkKind } from "../../vocabulary/event-kinds.ts";
 import type { Network } from "../../vocabulary/ip-network.ts";
 import type { ProcessKey } from "../../vocabulary/process-key.ts";

@@ -1,6 +1,5 @@
 // The filters of network events as the bytes of maps in the kernel: one trie of prefixes (BPF_MAP_TYPE_LPM_TRIE) for all
 // kinds, and for each kind a bitmap of ports.
-
 import { type NetworkKind, networkKinds } from "../../vocabulary/event-kinds.ts";
 import { IPV4_BYTES, type Network } from "../../vocabulary/ip-network.ts";
 import { HIGHEST_PORT, type PortRange } from "../../vocabulary/port-ranges.ts";
