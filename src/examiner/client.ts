@@ -10,6 +10,7 @@ import { receivePacket, sendPacket } from "../linux/socketpair.ts";
 import type { ProcessFacts } from "../sensor/event.ts";
 import { Containers } from "./containers.ts";
 import { FileContents } from "./file-contents.ts";
+import { FileEntries, type FileName, fileKey } from "./file-entries.ts";
 import { PathQuestions } from "./path-questions.ts";
 import {
   type BaseSystemPart,
@@ -27,10 +28,7 @@ import {
 
 export type { ExaminedContent, ListedPattern, OpenedPath };
 
-interface Entry {
-  readonly path: string;
-  readonly device: number;
-  readonly inode: number;
+interface Entry extends FileName {
   /** The file's digest is wanted. */
   digest: boolean;
   /** The file's ctime in seconds since the epoch; another ctime means that the content may have changed. */
@@ -100,9 +98,7 @@ export class ExaminerClient {
   private readonly listener: ExaminerListener;
   private readonly now: () => number;
   /** Invalidated by: another ctime of the file, and another state of the package database (`invalidateAll`). */
-  private readonly files = new Map<string, Entry>();
-  /** By path: the entry of `files` that was made last, which most execs need, without a key. Invalidated as `files`. */
-  private readonly latest = new Map<string, Entry>();
+  private readonly files = new FileEntries<Entry>(MAX_FILES);
   private readonly packet = new Uint8Array(new ArrayBuffer(EXAMINE_PACKET));
   private base: Map<string, string> | undefined;
   private waiting: Entry[] = [];
@@ -170,7 +166,7 @@ export class ExaminerClient {
       return undefined;
     if (executable.length > MAX_PATH || !executable.startsWith("/")) return undefined;
     const changed = wallTime / 1000 - executableAge;
-    const entry = this.find(executable, device, inode);
+    const entry = this.files.find(executable, device, inode);
     const isSame = entry !== undefined && Math.abs(entry.changed - changed) <= TOLERANCE;
     const needsDigest = digest && entry?.digest !== true;
     if (isSame && entry.final && !needsDigest) return entry.examined;
@@ -190,9 +186,9 @@ export class ExaminerClient {
   /** A name for the answer that `lookup` waits for; undefined if it waits for none. */
   awaits({ executable, device, inode }: ProcessFacts): string | undefined {
     if (executable === undefined || device === undefined || inode === undefined) return undefined;
-    const key = keyOf(executable, device, inode);
-    const entry = this.files.get(key);
-    return entry !== undefined && entry.examined === undefined ? key : undefined;
+    const entry = this.files.find(executable, device, inode);
+    const isAwaited = entry !== undefined && entry.examined === undefined;
+    return isAwaited ? fileKey(executable, device, inode) : undefined;
   }
 
   /**
@@ -294,34 +290,14 @@ export class ExaminerClient {
     }
     entry.askedAt = this.now();
     entry.asks += 1;
-    this.remember(entry);
+    this.files.remember(entry);
     return true;
-  }
-
-  private remember(entry: Entry): void {
-    const key = keyOf(entry.path, entry.device, entry.inode);
-    this.files.delete(key);
-    this.files.set(key, entry);
-    this.latest.set(entry.path, entry);
-    if (this.files.size <= MAX_FILES) return;
-    for (const [oldestKey, oldest] of this.files) {
-      this.files.delete(oldestKey);
-      if (this.latest.get(oldest.path) === oldest) this.latest.delete(oldest.path);
-      return;
-    }
-  }
-
-  private find(path: string, device: number, inode: number): Entry | undefined {
-    const latest = this.latest.get(path);
-    if (latest?.device === device && latest.inode === inode) return latest;
-    return this.files.get(keyOf(path, device, inode));
   }
 
   private onAnswer(answer: ExaminerAnswer): void {
     const { path, device, inode, changed, final } = answer;
     if (path.length > MAX_PATH) return;
-    const key = keyOf(path, device, inode);
-    const cached = this.files.get(key);
+    const cached = this.files.find(path, device, inode);
     if (cached === undefined && changed === undefined) return;
     const entry = cached ?? newEntry(path, device, inode, changed ?? 0, false);
     const previous = entry.examined;
@@ -337,9 +313,9 @@ export class ExaminerClient {
     // The count is kept while the digest is outstanding, because reading it may be what ends the examiner.
     if (!entry.digest || answer.digest !== undefined) entry.asks = 0;
     if (changed !== undefined) entry.changed = changed;
-    if (cached === undefined) this.remember(entry);
+    if (cached === undefined) this.files.remember(entry);
     if (entry.digest && changed !== undefined) this.listener.examined?.(path, entry.examined);
-    if (previous === undefined) this.listener.answered?.(key);
+    if (previous === undefined) this.listener.answered?.(fileKey(path, device, inode));
   }
 
   private onBasePart({ files, first, last }: BaseSystemPart): void {
@@ -383,10 +359,6 @@ export class ExaminerClient {
       entry.askedAt = 0;
     }
   }
-}
-
-function keyOf(path: string, device: number, inode: number): string {
-  return `${device}:${inode}:${path}`;
 }
 
 /** True if both agree on the package that owns the file, and on whether the file was modified. */

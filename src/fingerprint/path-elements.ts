@@ -98,7 +98,9 @@ export class PathReader {
     let known = cache.get(element);
     if (known === undefined) {
       if (!mayScore()) return { ...foldAs(element, undefined), suspicion: unscored, entropy: undefined };
-      known = { plain: elementAs(element, undefined, isTemporary), shapes: shapesOf(element), shaped: [] };
+      const shapes = shapesOf(element);
+      const shaped = shapes.length === 0 ? none : [];
+      known = { plain: elementAs(element, undefined, isTemporary), shapes, shaped };
       cache.set(element, known);
     }
     if (known.shapes.length === 0) return known.plain;
@@ -137,5 +139,8 @@ function directoryOf(elements: readonly PathElement[], isTemporary: boolean): Di
   }
   return { elements, folded, worst, entropy, isTemporary, unscored: isUnscored };
 }
+
+/** Of the names that match no shape, which are nearly all. */
+const none: never[] = [];
 
 const noDirectory = directoryOf([], false);

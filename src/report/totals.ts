@@ -11,6 +11,7 @@ import {
   instrumentNames,
   instruments,
 } from "./instruments.ts";
+import { SeriesMap } from "./series-map.ts";
 
 export interface Counter {
   /** Adds `n`, which must not be negative. */
@@ -34,7 +35,7 @@ export const SERIES_LIMIT = 10_000;
 export class Series implements Counter, Gauge, Histogram {
   readonly instrument: InstrumentName;
   /** One for each of the instrument's `attributes`. Longer texts are made of them when they are needed: trees are long. */
-  private readonly values: readonly string[];
+  readonly values: readonly string[];
   private readonly bounds: readonly number[];
   /** The observations in each bucket alone, the infinite one last; undefined unless this is a histogram. */
   private readonly counts: number[] | undefined;
@@ -57,10 +58,6 @@ export class Series implements Counter, Gauge, Histogram {
     this.exponential =
       instrument.kind === "histogram" && owner.isExponential ? new ExponentialBuckets() : undefined;
     this.owner = owner;
-  }
-
-  get key(): string {
-    return seriesKey(this.instrument, this.values);
   }
 
   /** The value of a counter or gauge, the sum of a histogram. */
@@ -119,13 +116,8 @@ export class Series implements Counter, Gauge, Histogram {
 
 const noBounds: readonly number[] = [];
 
-/** The unique key of a series. */
-export function seriesKey(name: InstrumentName, values: readonly string[]): string {
-  return values.length === 0 ? name : `${name}\0${values.join("\0")}`;
-}
-
 export class Totals {
-  private readonly series = new Map<string, Series>();
+  private readonly series = new SeriesMap<Series>();
   /** The changed series; those before index `taken` were sent. */
   private queue: Series[] = [];
   private taken = 0;
@@ -155,24 +147,24 @@ export class Totals {
 
   /** Removes a series, for example the info of a policy no longer in force; its handle must not be used again. */
   remove<N extends InstrumentName>(name: N, attributes: AttributesOf<N>): void {
-    const series = this.series.get(seriesKey(name, valuesOf(instruments[name], attributes)));
+    const series = this.series.get(name, valuesOf(instruments[name], attributes));
     if (series !== undefined) this.removeSeries(series);
   }
 
   /** @internal Finds or creates a series; `values` as in a `SeriesChange`. TreeTotals passes its own `limit`. */
   find(name: InstrumentName, values: readonly string[], limit = SERIES_LIMIT): Series {
-    const key = seriesKey(name, values);
-    const present = this.series.get(key);
+    const present = this.series.get(name, values);
     if (present !== undefined) return present;
     if (this.series.size < limit) return this.make(name, values);
     const overflow = values.map(() => "overflow");
-    return this.series.get(seriesKey(name, overflow)) ?? this.make(name, overflow);
+    return this.series.get(name, overflow) ?? this.make(name, overflow);
   }
 
   /** @internal */
   removeSeries(series: Series): void {
-    if (this.series.get(series.key) !== series) return;
-    this.series.delete(series.key);
+    const { instrument, values } = series;
+    if (this.series.get(instrument, values) !== series) return;
+    this.series.delete(instrument, values);
     series.remove();
   }
 
@@ -221,7 +213,7 @@ export class Totals {
 
   private make(name: InstrumentName, values: readonly string[]): Series {
     const series = new Series(this, name, values);
-    this.series.set(series.key, series);
+    this.series.set(name, values, series);
     series.markChanged();
     return series;
   }

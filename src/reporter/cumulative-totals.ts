@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import { addExponential, type ExponentialValue, isExponentialValue } from "../report/exponential-buckets.ts";
 import { type InstrumentName, instrumentNamed, isInstrument } from "../report/instruments.ts";
-import { seriesKey } from "../report/totals.ts";
+import { SeriesMap } from "../report/series-map.ts";
 import { type HistogramValue, isSeriesValue, type SeriesChange } from "../report/wire.ts";
 
 type Total = number | HistogramValue;
@@ -54,7 +54,8 @@ const STAY_MS = 3_600_000;
 const ORPHANED_TREES = 2_000;
 
 export class CumulativeTotals {
-  private readonly entries = new Map<string, Entry>();
+  private readonly entries = new SeriesMap<Entry>();
+  /** The keys of the rows that have changed. */
   private readonly changed = new Set<string>();
   private readonly now: () => number;
 
@@ -69,7 +70,7 @@ export class CumulativeTotals {
     const entry = this.entry(instrument, values);
     entry.carriedOver = plus(entry.carriedOver, n);
     entry.shown = undefined;
-    this.changed.add(seriesKey(instrument, values));
+    this.changed.add(rowKey(instrument, values));
   }
 
   /** Sets a gauge of the reporter's own. It is measured again by the next reporter, so the journal need not store it. */
@@ -90,7 +91,7 @@ export class CumulativeTotals {
   apply(changes: readonly SeriesChange[], whole: boolean): void {
     for (const { instrument, values, value, kept } of changes) {
       if (value === null) {
-        this.delete(seriesKey(instrument, values));
+        this.delete({ instrument, values });
         continue;
       }
       const entry = this.entry(instrument, values);
@@ -100,21 +101,21 @@ export class CumulativeTotals {
       entry.current = value;
       entry.shown = undefined;
       entry.kept = kept;
-      this.changed.add(seriesKey(instrument, values));
+      this.changed.add(rowKey(instrument, values));
     }
     if (!whole) return;
-    for (const [key, entry] of this.entries) {
-      if (!entry.confirmed && entry.current !== null && isRevocable(entry.instrument)) this.delete(key);
+    for (const entry of this.entries.values()) {
+      if (!entry.confirmed && entry.current !== null && isRevocable(entry.instrument)) this.delete(entry);
     }
   }
 
   /** Every series with its cumulative value. `now`: ms since the epoch. */
   *series(now: number): Generator<CumulativeSeries> {
-    for (const [key, entry] of this.entries) {
+    for (const entry of this.entries.values()) {
       const isOver =
         entry.current === null && isPerTree(entry.instrument) && !entry.kept && entry.endedAt < now - STAY_MS;
       if (isOver) {
-        this.delete(key);
+        this.delete(entry);
         continue;
       }
       entry.shown ??= seriesOf(entry);
@@ -126,7 +127,8 @@ export class CumulativeTotals {
   takeChanged(): CumulativeRow[] {
     const rows: CumulativeRow[] = [];
     for (const key of this.changed) {
-      const entry = this.entries.get(key);
+      const [instrument = "", ...values] = key.split("\0");
+      const entry = isInstrument(instrument) ? this.entries.get(instrument, values) : undefined;
       if (entry === undefined) {
         rows.push({ key, body: null });
         continue;
@@ -147,35 +149,34 @@ export class CumulativeTotals {
   restore(bodies: readonly string[]): void {
     for (const body of bodies) {
       const entry = parseEntry(body);
-      if (entry !== undefined) this.entries.set(seriesKey(entry.instrument, entry.values), entry);
+      if (entry !== undefined) this.entries.set(entry.instrument, entry.values, entry);
     }
   }
 
   /** Carries over the counts of the ended warden. Its gauges are removed, except those of trees, which become 0. */
   private carryOver(now: number): void {
-    const orphaned: [string, Entry][] = [];
-    for (const [key, entry] of this.entries) {
+    const orphaned: Entry[] = [];
+    for (const entry of this.entries.values()) {
       if (entry.current !== null) {
         entry.endedAt = now;
-        this.changed.add(key);
+        this.changed.add(rowKey(entry.instrument, entry.values));
         if (instrumentNamed(entry.instrument).kind !== "gauge")
           entry.carriedOver = plus(entry.carriedOver, entry.current);
-        else if (!isPerTree(entry.instrument)) this.delete(key);
+        else if (!isPerTree(entry.instrument)) this.delete(entry);
         entry.current = null;
         entry.shown = undefined;
       }
-      if (isPerTree(entry.instrument)) orphaned.push([key, entry]);
+      if (isPerTree(entry.instrument)) orphaned.push(entry);
     }
     // Each tree has two series.
     const excess = orphaned.length - 2 * ORPHANED_TREES;
     if (excess <= 0) return;
-    orphaned.sort(([, a], [, b]) => Number(a.kept) - Number(b.kept) || a.endedAt - b.endedAt);
-    for (const [key] of orphaned.slice(0, excess)) this.delete(key);
+    orphaned.sort((a, b) => Number(a.kept) - Number(b.kept) || a.endedAt - b.endedAt);
+    for (const entry of orphaned.slice(0, excess)) this.delete(entry);
   }
 
   private entry(instrument: InstrumentName, values: readonly string[]): Entry {
-    const key = seriesKey(instrument, values);
-    const present = this.entries.get(key);
+    const present = this.entries.get(instrument, values);
     if (present !== undefined) return present;
     const carriedOver = zeroOf(instrument);
     const entry = {
@@ -189,13 +190,18 @@ export class CumulativeTotals {
       createdMs: this.now(),
       shown: undefined,
     };
-    this.entries.set(key, entry);
+    this.entries.set(instrument, values, entry);
     return entry;
   }
 
-  private delete(key: string): void {
-    if (this.entries.delete(key)) this.changed.add(key);
+  private delete({ instrument, values }: OwnSeries): void {
+    if (this.entries.delete(instrument, values)) this.changed.add(rowKey(instrument, values));
   }
+}
+
+/** The key of a series in the journal. */
+function rowKey(instrument: InstrumentName, values: readonly string[]): string {
+  return [instrument, ...values].join("\0");
 }
 
 /** Whether the series belongs to a tree, and so may disappear. */
@@ -209,13 +215,24 @@ function isRevocable(instrument: InstrumentName): boolean {
 }
 
 function seriesOf({ instrument, values, carriedOver, current, createdMs }: Entry): CumulativeSeries {
-  const value = current === null ? carriedOver : plus(carriedOver, current);
+  const value =
+    current === null || carriedOver === zeroOf(instrument)
+      ? (current ?? carriedOver)
+      : plus(carriedOver, current);
   return { instrument, values, value, ...(createdMs > 0 ? { createdMs } : {}) };
 }
 
+/** One for all series of an instrument: most have nothing that is carried over. */
+const zeroHistograms = new Map<InstrumentName, HistogramValue>();
+
 function zeroOf(instrument: InstrumentName): Total {
   const { kind, buckets } = instrumentNamed(instrument);
-  return kind === "histogram" ? { counts: new Array((buckets?.length ?? 0) + 1).fill(0), sum: 0 } : 0;
+  if (kind !== "histogram") return 0;
+  const known = zeroHistograms.get(instrument);
+  if (known !== undefined) return known;
+  const zero = { counts: new Array((buckets?.length ?? 0) + 1).fill(0), sum: 0 };
+  zeroHistograms.set(instrument, zero);
+  return zero;
 }
 
 function plus(a: Total, b: Total): Total {

@@ -92,7 +92,7 @@ class Reporter {
     this.inputs = inputs;
     const { config, run } = inputs.options;
     this.warnings = new RateLimitedWarnings(inputs.warn);
-    this.exposition = new Exposition(config.metrics.names);
+    this.exposition = new Exposition(config.metrics.names, (length) => this.collection?.formatted(length));
     this.journal = openJournal(join(config.state_directory, JOURNAL_FILE), {
       maxAgeMs: config.journal.max_days * 86_400_000,
       maxBytes: config.journal.max_megabytes * 1e6,
@@ -202,9 +202,7 @@ class Reporter {
       metrics: async (format: ExpositionFormat, isCompressed: boolean) => {
         const series = await this.freshSeries();
         if (isCompressed) return await this.exposition.compress(series, format);
-        const text = this.exposition.format(series, format);
-        this.collection?.formatted(text.length);
-        return text;
+        return this.exposition.format(series, format);
       },
       health: () => this.health(),
       onProblem: (why: string | undefined) =>

@@ -44,6 +44,22 @@ test("a compressed answer is the text, whichever series have changed, gone or co
   );
 });
 
+test("a compressed answer formats only the trees that are near one that has changed", async () => {
+  const formatted: number[] = [];
+  const exposition = new Exposition("cnproc", (length) => formatted.push(length));
+  const list = manyTrees(1_000);
+  const text = exposition.format(list, "prometheus");
+  await exposition.compress(list, "prometheus");
+  await exposition.compress(list, "prometheus");
+  const next = list.map((each, i) => (i === 0 ? { ...each, value: 7 } : each));
+  await exposition.compress(next, "prometheus");
+  const [plain, first = 0, again = 0, changed = 0] = formatted;
+  expect([plain, first]).toEqual([text.length, text.length]);
+  expect(again).toBeLessThan(200);
+  expect(changed).toBeGreaterThan(200);
+  expect(changed).toBeLessThan(text.length / 5);
+});
+
 const hostile = 'a\\x0ab"c\\d{e="f"}\ng \u00fc,';
 const histogram = (n: number) => ({ counts: Array.from({ length: n + 1 }, (_, i) => i), sum: 1.5 });
 
