@@ -82,9 +82,11 @@ export class Collection {
   }
 
   private async discardCode(now: number): Promise<void> {
+    const before = this.memory.resident();
     await this.memory.release();
     this.residentAfter = this.memory.resident();
-    this.residentAfterDiscard = this.residentAfter;
+    // The runtime may not have discarded anything, for example while it compiles: then the growth is still to be given back.
+    if (before - this.residentAfter > CODE_GROWTH_BYTES / 2) this.residentAfterDiscard = this.residentAfter;
     this.discardedAt = now;
     this.isDiscardWanted = false;
     this.wantedFrom = undefined;

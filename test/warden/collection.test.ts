@@ -9,15 +9,17 @@ let collected: number[] = [];
 let discarded: number[] = [];
 let resident = 50 * MIB;
 let now = 0;
+/** What the next discarding frees; the runtime may ignore it. */
+let freed = 100 * MIB;
 let collection: Collection;
 
 beforeEach(() => {
-  [collected, discarded, resident, now] = [[], [], 50 * MIB, 0];
+  [collected, discarded, resident, now, freed] = [[], [], 50 * MIB, 0, 100 * MIB];
   collection = new Collection({
     collect: () => collected.push(now),
     release: async () => {
       discarded.push(now);
-      resident = 50 * MIB;
+      resident = Math.max(50 * MIB, resident - freed);
     },
     resident: () => resident,
   });
@@ -109,4 +111,25 @@ test("code that was discarded is not discarded again for five minutes", async ()
   }
   expect(collected).toHaveLength(20);
   expect(discarded).toHaveLength(4);
+});
+
+test("what had no effect is tried again after the next load, five minutes later at the earliest", async () => {
+  await load(1, 60);
+  resident += 6 * MIB;
+  freed = MIB;
+  await quiet(60);
+  expect(discarded).toHaveLength(1);
+  freed = 100 * MIB;
+  await load(1, 60);
+  await quiet(60);
+  expect(discarded).toHaveLength(1);
+  await quiet(300);
+  await load(1, 1);
+  await quiet(60);
+  expect(discarded).toHaveLength(2);
+  expect(resident).toBe(50 * MIB);
+  await quiet(300);
+  await load(1, 1);
+  await quiet(60);
+  expect(discarded).toHaveLength(2);
 });
