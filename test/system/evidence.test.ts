@@ -7,6 +7,7 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -53,6 +54,11 @@ describe.skipIf(reason !== undefined)("before a process is killed", () => {
     );
     const flags = ["--config", config, "--policy", join(folder, "policy.json"), "--enforcement", "kill"];
     treewarden = await Running.start(flags, {}, folder);
+    // What is killed before these files are there has no copy.
+    const copies = join(folder, "state/evidence");
+    const isPrepared = () =>
+      existsSync(copies) && readdirSync(copies).some((name) => name.startsWith("new-"));
+    await until("files wait for copies", isPrepared);
     server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } });
   });
   afterAll(async () => {
