@@ -1,5 +1,6 @@
 // Decides when the reporter forces a garbage collection, and when it discards its compiled code as well.
 import type { ProcessMemory } from "../linux/own-memory.ts";
+import { RecentCount } from "../vocabulary/recent-count.ts";
 
 /** The text that is worth a collection, characters: a scrape of 1,000 trees leaves some 3 MB of it. */
 const COLLECT_AFTER = 4e6;
@@ -10,8 +11,14 @@ const COLLECT_MS = 250;
  * some every 5 s, what treewarden itself costs.
  */
 const WORK_MS = 2_000;
-/** A reporter is at rest after this time without work, ms. It is checked no more often than that. */
-const QUIET_MS = 3_000;
+/** How often the reporter is checked while there is work, ms. */
+const CHECK_MS = 5_000;
+/**
+ * Code is discarded where at most this many frames have come lately. A warden sends one a second while a program starts here
+ * and there, and many in a load, in which the code would be needed again at once.
+ */
+const CALM_FRAMES = 20;
+const CALM_MS = 4_000;
 /**
  * The growth since code was last discarded from which on it is discarded again. A load leaves 3 MB in the reporter, most of
  * it compiled code with its caches and profiles.
@@ -27,8 +34,8 @@ export class ReporterCollection implements Disposable {
   private collection: ReturnType<typeof setTimeout> | undefined;
   private check: ReturnType<typeof setTimeout> | undefined;
   /** Times are of performance.now(). */
+  private readonly frames = new RecentCount(CALM_MS);
   private frameAt = Number.NEGATIVE_INFINITY;
-  private workedAt = Number.NEGATIVE_INFINITY;
   private releasedAt = Number.NEGATIVE_INFINITY;
   private residentAfter: number;
 
@@ -43,9 +50,8 @@ export class ReporterCollection implements Disposable {
     const now = performance.now();
     const isWork = now - this.frameAt < WORK_MS;
     this.frameAt = now;
-    if (!isWork) return;
-    this.workedAt = now;
-    this.check ??= setTimeout(() => this.checkRest(), QUIET_MS);
+    this.frames.add(now);
+    if (isWork) this.check ??= setTimeout(() => this.checkGrowth(), CHECK_MS);
   }
 
   /** To be called with the length of each text of metrics. The runtime would collect only after 40 MB of it. */
@@ -64,13 +70,12 @@ export class ReporterCollection implements Disposable {
     clearTimeout(this.check);
   }
 
-  private async checkRest(): Promise<void> {
+  private async checkGrowth(): Promise<void> {
     this.check = undefined;
     const now = performance.now();
-    // Checked again later while there is work, or if code was discarded a short time ago.
-    const wait = Math.max(this.workedAt + QUIET_MS - now, this.releasedAt + CODE_KEPT_MS - now);
-    if (wait > 0) {
-      this.check = setTimeout(() => this.checkRest(), Math.max(wait, QUIET_MS));
+    const keptFor = this.releasedAt + CODE_KEPT_MS - now;
+    if (keptFor > 0 || this.frames.at(now) > CALM_FRAMES) {
+      this.check = setTimeout(() => this.checkGrowth(), Math.max(keptFor, CHECK_MS));
       return;
     }
     if (this.memory.resident() - this.residentAfter < CODE_GROWTH_BYTES) return;

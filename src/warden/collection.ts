@@ -1,6 +1,7 @@
 // Decides when the warden forces a full garbage collection, which takes 2 to 20 ms during which nothing is judged, and when
 // it discards its compiled code as well, which takes 50 ms.
 import type { ProcessMemory } from "../linux/own-memory.ts";
+import { RecentCount } from "../vocabulary/recent-count.ts";
 
 /** The shortest time between work and a collection, because bursts come in groups. */
 const COLLECT_NS = 10e9;
@@ -16,8 +17,12 @@ const GROWTH_BYTES = 16 << 20;
  * profiles, is most of what a load leaves behind: 7 MB of a warden after 36,000 execs.
  */
 const CODE_GROWTH_BYTES = 4 << 20;
-/** Code is discarded after this time without events, which is longer than the pauses of a host at work. */
-const CODE_QUIET_NS = 2e9;
+/**
+ * Code is discarded where at most this many polls had events lately, a few programs a second: under more of them it would be
+ * needed again at once. Hardly any host is without events for seconds.
+ */
+const CALM_POLLS = 200;
+const CALM_NS = 5e9;
 /**
  * The shortest time from one time to the next: after it the first event takes 6 ms, and compiling again what runs again
  * takes 0.2 s.
@@ -30,6 +35,7 @@ export class Collection {
   /** The earliest time of the next collection; undefined if nothing has happened since the last one. */
   private wantedFrom: number | undefined;
   private lastWork = 0;
+  private readonly polls = new RecentCount(CALM_NS);
   private measuredAt = Number.NEGATIVE_INFINITY;
   private residentAfter: number;
   private isDiscardWanted = false;
@@ -46,6 +52,7 @@ export class Collection {
   /** To be called after a poll with events. Collects only if memory has grown beyond its limit. */
   worked(now: number): void {
     this.lastWork = now;
+    this.polls.add(now);
     this.wantedFrom ??= now + COLLECT_NS;
     if (now < this.wantedFrom || now - this.measuredAt < COLLECT_NS) return;
     this.measuredAt = now;
@@ -70,7 +77,9 @@ export class Collection {
   }
 
   private discardDueIn(now: number): number {
-    return this.isDiscardWanted ? this.lastWork + CODE_QUIET_NS - now : Number.POSITIVE_INFINITY;
+    if (!this.isDiscardWanted) return Number.POSITIVE_INFINITY;
+    const quietIn = this.lastWork + QUIET_NS - now;
+    return this.polls.at(now) > CALM_POLLS ? Math.max(quietIn, this.polls.fewerIn(now)) : quietIn;
   }
 
   private collect(now: number): void {

@@ -42,9 +42,19 @@ test("a load that has made the reporter grow by 2 MiB is followed by one release
   resident += 2 * MIB;
   load(60);
   expect(released).toBe(0);
-  jest.advanceTimersByTime(11_000);
+  jest.advanceTimersByTime(15_000);
   expect(released).toBe(1);
   expect(jest.getTimerCount()).toBe(0);
+});
+
+test("a frame a second, of programs that start here and there, does not keep it from being released", () => {
+  load(60);
+  resident += 4 * MIB;
+  for (let frame = 0; frame < 20; frame += 1) {
+    collection.received();
+    jest.advanceTimersByTime(1_000);
+  }
+  expect(released).toBe(1);
 });
 
 test("one that has made it grow by less is not", () => {
