@@ -10,11 +10,13 @@ interface Step {
   readonly detail: string;
 }
 
+/** `quick`: without what takes a reboot. `minimal`: without Debian. `alpine`: Alpine in its place. */
+const kindsOfTest = ["whole", "quick", "minimal", "alpine"] as const;
+
 interface Boot {
-  /** Debian's name of the kernel, such as 6.12.107+deb13-cloud-amd64. */
+  /** The distribution's name of the kernel, such as 6.12.107+deb13-cloud-amd64 or 6.18.56-0-virt. */
   readonly kernel: string;
-  /** `quick`: without what takes a reboot. `minimal`: without Debian. */
-  readonly test: "whole" | "quick" | "minimal";
+  readonly test: (typeof kindsOfTest)[number];
   /** All parts of the test were run. */
   readonly ended: boolean;
   readonly steps: readonly Step[];
@@ -29,7 +31,7 @@ export function parseBoot(text: string): Boot {
   const [, kernel = "", test] = lines.find(([word]) => word === "kernel") ?? [];
   return {
     kernel,
-    test: test === "quick" || test === "minimal" ? test : "whole",
+    test: kindsOfTest.find((kind) => kind === test) ?? "whole",
     ended: lines.some(([word]) => word === "ended"),
     steps,
   };
@@ -82,7 +84,8 @@ virtualization, with one processor, 1 GiB of memory and Debian's own kernels for
 emulated machine, whose processor executes 500 million instructions a second, and whose clock jumps to its next timer
 whenever it waits. [support.md](support.md) says what is supported.
 
-A whole test boots four times, a quick one once. A minimal test has no Debian: only busybox and the portable archive.
+A whole test boots four times, a quick one once. A minimal test has no Debian: only busybox and the portable archive. An
+alpine test boots an image of Alpine twice, with its own kernel, musl and OpenRC, and uses the \`.apk\` and rc-service.
 "It did not end": the host's time limit ended the guest after the steps that are listed.
 
 | kernel | test | steps passed | what failed |

@@ -1,4 +1,4 @@
-# What both guests do: results, treewarden's own test, and what denials refuse. For any POSIX shell; the caller sets $results.
+# What all guests do: results, treewarden's own test, and what denials refuse. For any POSIX shell; the caller sets $results.
 
 # Each line of $results is a result: "ok" or "failed", the step, and what was seen, separated by tabs.
 result() { # result ok|failed STEP TEXT
@@ -12,6 +12,33 @@ step() { # step TITLE FUNCTION
 }
 
 uptime_now() { cut -d ' ' -f 1 /proc/uptime; }
+seconds_since() { awk -v start="$1" '{ printf "%.1f s", $1 - start }' /proc/uptime; }
+
+until_true() { # until_true SECONDS COMMAND...
+  end=$(($(cut -d . -f 1 /proc/uptime) + $1))
+  shift
+  until "$@"; do
+    [ "$(cut -d . -f 1 /proc/uptime)" -lt "$end" ] || return 1
+    sleep 1
+  done
+}
+
+# `status` ends with 1 while something is degraded.
+is_watching() { treewarden status 2> /dev/null | grep -q 'running since'; }
+records() { treewarden events --output json "$@"; }
+
+# Outcomes of verdicts by the rule, such as "3 denied".
+verdicts() { # verdicts RULE
+  records | grep '"event.name":"policy.verdict"' | grep "\"[^\"]*$1\"" | grep -o '"policy.outcome":"[^"]*"' | sort | uniq -c |
+    sed -E 's/ *([0-9]+) .*:"(.*)"/\1 \2/' | tr '\n' ' '
+}
+has_verdicts() { verdicts "$1" | grep -q "$2"; } # has_verdicts RULE VERDICTS
+
+doctor_finds_nothing_wrong() {
+  treewarden doctor --output json | grep '"check.status":"\(wrong\|missing\)"' |
+    sed -E 's/.*"check.name":"([^"]*)".*"check.detail":"([^"]*)".*/\1: \2/'
+  treewarden doctor > /dev/null
+}
 
 # Each check with what it saw; the lines are those of doctor --self-test --output json.
 self_test() {
@@ -69,4 +96,15 @@ judge_attempts() { # judge_attempts SEEN SEEN-BELOW-ANOTHER ALLOWED DENIED EVERY
   else
     ! treewarden status | grep "$told" && [ "$1" = "$4" ]
   fi
+}
+
+# For a guest whose tools are busybox's. Nobody listens on the port: an attempt that is not refused reaches the host, which
+# resets it. Not by nc, which says nothing on Alpine.
+wget_attempts='for address in 127.0.0.1 127.0.0.3; do wget -q -T 5 -O /dev/null http://$address:9 2>&1; done |
+  sed "s/.*(\([0-9.]*\)): /\1: /; s/Operation not permitted/refused/; s/Connection refused/reached/" | tr "\n" " "'
+try_wget_denials() {
+  seen=$(run_below boot-denied "$wget_attempts")
+  other=$(run_below boot-free "$wget_attempts")
+  judge_attempts "$seen" "$other" "127.0.0.1: reached 127.0.0.3: reached " "127.0.0.1: reached 127.0.0.3: refused " \
+    "127.0.0.1: refused 127.0.0.3: refused "
 }

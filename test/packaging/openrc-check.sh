@@ -14,6 +14,9 @@ work=$(mktemp -d)
 root=$work/root
 finish() {
   service stop >/dev/null 2>&1 || true
+  # A service that cannot be stopped must not outlast this check.
+  left=$(in_charge) || left=
+  if [ "$(readlink "/proc/${left:-0}/root")" = "$root" ]; then kill -TERM "$left" && sleep 3; fi
   umount --recursive "$root" 2>/dev/null || true
   rm -rf --one-file-system "$work"
 }
@@ -35,7 +38,10 @@ for folder in daemons exclusive failed inactive options scheduled started starti
   mkdir -p "$root/run/openrc/$folder"
 done
 echo default >"$root/run/openrc/softlevel"
-printf '#!/sbin/openrc-run\nstart() { :; }\n' >"$root/etc/init.d/localmount"
+# The control groups of this host are mounted, and their controllers are not this check's to turn on.
+for other in localmount cgroups; do
+  printf '#!/sbin/openrc-run\nstart() { :; }\n' >"$root/etc/init.d/$other"
+done
 # Debian's OpenRC comes without its start-stop-daemon, and dpkg's has no --stderr-logger.
 mkdir -p "$root/lib/rc/bin"
 cat >"$root/lib/rc/bin/start-stop-daemon" <<'WRAPPER'
@@ -43,7 +49,7 @@ cat >"$root/lib/rc/bin/start-stop-daemon" <<'WRAPPER'
 [ "$5" = --stderr-logger ] || exit 64
 exec /sbin/start-stop-daemon "$1" "$2" "$3" "$4" "$7" "$8" "$9" "${10}"
 WRAPPER
-chmod 755 "$root/etc/init.d/localmount" "$root/lib/rc/bin/start-stop-daemon"
+chmod 755 "$root/etc/init.d/localmount" "$root/etc/init.d/cgroups" "$root/lib/rc/bin/start-stop-daemon"
 
 service() {
   timeout 60 chroot "$root" env PATH=/usr/sbin:/usr/bin:/sbin:/bin rc-service treewarden "$1"
@@ -81,6 +87,13 @@ done
 [ "$(in_charge)" != "$killed" ]
 # The standby has taken over, and the service is still one.
 expect 0 status
+
+# An upgrade has put another file in the place of the running one.
+before=$(in_charge)
+cp --preserve "$root/opt/treewarden/bin/treewarden" "$root/opt/treewarden/bin/new"
+mv "$root/opt/treewarden/bin/new" "$root/opt/treewarden/bin/treewarden"
+expect 0 status
 expect 0 restart
+[ "$(in_charge)" != "$before" ]
 expect 0 stop
 expect 3 status

@@ -7,6 +7,7 @@ import { basename, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { writeCommandLineFiles } from "../../build/release/command-line-files.ts";
 import { buildNfpm, makePackages } from "../../build/release/packages.ts";
+import { firstStream } from "../boot/later-apk.ts";
 import { fileOf, host } from "./release-files.ts";
 import { Root, type RootContent } from "./root.ts";
 import { watchHost } from "./watch-host.ts";
@@ -189,9 +190,3 @@ describe("the package for Alpine", () => {
     expect(new Bun.CryptoHasher("sha256").update(data).digest("hex")).toBe(info ?? "");
   });
 });
-
-/** The first of several gzip streams: the next one begins with its own magic number and no name (RFC 1952). */
-function firstStream(bytes: Uint8Array): Uint8Array {
-  const magic = Buffer.from([0x1f, 0x8b, 0x08, 0x00]);
-  return bytes.subarray(0, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf(magic, 4));
-}

@@ -181,7 +181,7 @@ function rootCgroup(): string {
   if (hierarchy === undefined) {
     throw new SensorUnavailable(
       "the unified hierarchy of control groups is not mounted",
-      "mount it: mount -t cgroup2 none /sys/fs/cgroup/unified",
+      "mount it: with OpenRC by rc-service cgroups start, else by mount -t cgroup2 none /sys/fs/cgroup/unified",
     );
   }
   if (!hierarchy.isWhole) {
