@@ -92,6 +92,13 @@ export type LearnedFrame = Readonly<v.InferOutput<typeof LearnedFrame>>;
 export type Pong = Readonly<v.InferOutput<typeof Pong>>;
 export type Frame = Readonly<v.InferOutput<typeof ObjectFrame>> | ReliableEvents;
 
+/** How many series, records or updates a frame holds. */
+export function entriesIn(frame: Frame): number {
+  if (frame.type === "totals") return frame.changed.length;
+  if (frame.type === "learned") return frame.updates.length;
+  return "records" in frame ? frame.records.length : 0;
+}
+
 /** A histogram's absolute value. */
 export interface HistogramValue {
   /** The observations in each bucket alone, in the order of the instrument's `buckets`, the infinite one last. */

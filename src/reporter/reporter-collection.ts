@@ -14,10 +14,10 @@ const WORK_MS = 2_000;
 /** How often the reporter is checked while there is work, ms. */
 const CHECK_MS = 5_000;
 /**
- * Code is discarded where at most this many frames have come lately. A warden sends one a second while a program starts here
- * and there, and many in a load, in which the code would be needed again at once.
+ * Code is discarded where the warden has sent at most so many series and records lately. It sends both once a second: of a
+ * program that starts here and there some ten, in a load all that there are, and the code would be needed again at once.
  */
-const CALM_FRAMES = 20;
+const CALM_ENTRIES = 400;
 const CALM_MS = 4_000;
 /**
  * The growth since code was last discarded from which on it is discarded again. A load leaves 3 MB in the reporter, most of
@@ -34,7 +34,7 @@ export class ReporterCollection implements Disposable {
   private collection: ReturnType<typeof setTimeout> | undefined;
   private check: ReturnType<typeof setTimeout> | undefined;
   /** Times are of performance.now(). */
-  private readonly frames = new RecentCount(CALM_MS);
+  private readonly entries = new RecentCount(CALM_MS);
   private frameAt = Number.NEGATIVE_INFINITY;
   private releasedAt = Number.NEGATIVE_INFINITY;
   private residentAfter: number;
@@ -45,12 +45,12 @@ export class ReporterCollection implements Disposable {
     this.residentAfter = memory.resident();
   }
 
-  /** To be called at each frame of the warden's. A scrape causes one, too. */
-  received(): void {
+  /** To be called at each frame of the warden's, with the number of its series or records. A scrape causes one, too. */
+  received(entries: number): void {
     const now = performance.now();
     const isWork = now - this.frameAt < WORK_MS;
     this.frameAt = now;
-    this.frames.add(now);
+    this.entries.add(now, entries);
     if (isWork) this.check ??= setTimeout(() => this.checkGrowth(), CHECK_MS);
   }
 
@@ -74,7 +74,7 @@ export class ReporterCollection implements Disposable {
     this.check = undefined;
     const now = performance.now();
     const keptFor = this.releasedAt + CODE_KEPT_MS - now;
-    if (keptFor > 0 || this.frames.at(now) > CALM_FRAMES) {
+    if (keptFor > 0 || this.entries.at(now) > CALM_ENTRIES) {
       this.check = setTimeout(() => this.checkGrowth(), Math.max(keptFor, CHECK_MS));
       return;
     }

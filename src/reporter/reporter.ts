@@ -7,7 +7,7 @@ import { type Address, parseAddress } from "../linux/socket-address.ts";
 import type { Timer } from "../linux/timerfd.ts";
 import { createRedaction } from "../report/redact.ts";
 import { recordUids } from "../report/stamp.ts";
-import type { Request } from "../report/wire.ts";
+import { entriesIn, type Request } from "../report/wire.ts";
 import { HintedError, messageOf } from "../vocabulary/errors.ts";
 import { certificateFiles, watchCertificates } from "./certificate-files.ts";
 import type { CumulativeSeries, OwnSeries } from "./cumulative-totals.ts";
@@ -144,7 +144,7 @@ class Reporter {
     const link = await linkToWarden(
       reportFd,
       (frame) => {
-        this.collection?.received();
+        this.collection?.received(entriesIn(frame));
         intake.take(frame);
       },
       () => closed.resolve("closed"),

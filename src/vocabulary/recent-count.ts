@@ -12,9 +12,9 @@ export class RecentCount {
     this.half = half;
   }
 
-  add(now: number): void {
+  add(now: number, count = 1): void {
     this.advance(now);
-    this.current += 1;
+    this.current += count;
   }
 
   /** How many there were. */

@@ -29,11 +29,11 @@ afterEach(() => {
   jest.useRealTimers();
 });
 
-/** A frame each 100 ms. */
+/** Each second the totals of all trees. */
 function load(seconds: number): void {
-  for (let frame = 0; frame < seconds * 10; frame += 1) {
-    jest.advanceTimersByTime(100);
-    collection.received();
+  for (let frame = 0; frame < seconds; frame += 1) {
+    jest.advanceTimersByTime(1_000);
+    collection.received(150);
   }
 }
 
@@ -47,11 +47,11 @@ test("a load that has made the reporter grow by 2 MiB is followed by one release
   expect(jest.getTimerCount()).toBe(0);
 });
 
-test("a frame a second, of programs that start here and there, does not keep it from being released", () => {
+test("totals each second, of programs that start here and there, does not keep it from being released", () => {
   load(60);
   resident += 4 * MIB;
   for (let frame = 0; frame < 20; frame += 1) {
-    collection.received();
+    collection.received(10);
     jest.advanceTimersByTime(1_000);
   }
   expect(released).toBe(1);
@@ -68,7 +68,7 @@ test("one that has made it grow by less is not", () => {
 test("a frame every five seconds is no work", () => {
   for (let frame = 0; frame < 100; frame += 1) {
     resident += MIB;
-    collection.received();
+    collection.received(1);
     expect(jest.getTimerCount()).toBe(0);
     jest.advanceTimersByTime(5_000);
   }
@@ -79,7 +79,7 @@ test("frames every five seconds after a load do not keep it from being released"
   load(60);
   resident += 4 * MIB;
   for (let frame = 0; frame < 3; frame += 1) {
-    collection.received();
+    collection.received(1);
     jest.advanceTimersByTime(5_000);
   }
   expect(released).toBe(1);
@@ -88,8 +88,8 @@ test("frames every five seconds after a load do not keep it from being released"
 test("what was discarded is kept for ten minutes", async () => {
   for (let scrape = 0; scrape < 360; scrape += 1) {
     resident += MIB;
-    collection.received();
-    collection.received();
+    collection.received(1);
+    collection.received(1);
     jest.advanceTimersByTime(10_000);
     await Promise.resolve();
     await Promise.resolve();
