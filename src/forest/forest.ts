@@ -217,6 +217,11 @@ export class Forest {
     return process;
   }
 
+  /** A scan of /proc has begun at `time` (ns, CLOCK_MONOTONIC), which will be handed in by parts. */
+  beginScan(time: number): void {
+    this.scanTime = time;
+  }
+
   /**
    * Adds the processes of a scan of /proc that began at `scanTime` (ns, CLOCK_MONOTONIC). Known processes that started
    * later are not compared, because the scan may lack them. After `forget` the forest equals the scan.
@@ -287,7 +292,7 @@ export class Forest {
       if (process.startTime >= time - LATE_NS) this.makeUncertain(process);
   }
 
-  /** Orphans that an event shows after a scan have lost their ancestors; before it nothing was known anyway. */
+  /** Orphans that an event shows after a scan began have lost their ancestors; before it nothing was known anyway. */
   private get wasScanned(): boolean {
     return this.scanTime !== undefined;
   }
@@ -457,13 +462,31 @@ export class Forest {
       process.linkGuessed = remembered.linkGuessed;
       process.facts = lastingFacts(facts, process.facts);
       this.link(process, parent);
-      this.applyMissedExec(scanned);
+      if (scanned.execWaits === true) this.setLineage(process, this.uncertainTwin(process.lineage));
+      else this.applyMissedExec(scanned);
       return process;
     }
     if (scanned.kernelThread) return this.adoptKernelThread(scanned, parent);
     const process = this.adopt(scanned.pid, facts, 0, this.lossTime !== undefined);
-    this.setProgram(process, facts, this.inputs.identifyRunning(facts, undefined));
+    if (scanned.execWaits === true) this.leaveProgramUnknown(process, facts);
+    else this.setProgram(process, facts, this.inputs.identifyRunning(facts, undefined));
     return process;
+  }
+
+  /** What it ran until the exec that waits can no longer be read, so what it has forked until then is uncertain. */
+  private leaveProgramUnknown(process: Process, facts: ProcessFacts): void {
+    process.facts = lastingFacts(facts, process.facts);
+    const lineage = this.lineages.intern(process.ancestry, {
+      program: this.inputs.identify(unknownFacts),
+      earlier: noneEarlier,
+      uid: facts.uid,
+      container: facts.cgroup === undefined ? null : containerOf(facts.cgroup),
+      complete: false,
+      uncertain: process.pid !== 1,
+      init: process.pid === 1,
+      elided: null,
+    });
+    this.setLineage(process, lineage);
   }
 
   /** Adds a kernel thread. Only kthreadd forks them, so their lineage is complete. */

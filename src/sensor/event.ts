@@ -302,6 +302,11 @@ export interface ScannedProcess {
   readonly pid: number;
   readonly kernelThread: boolean;
   readonly facts: ProcessFacts;
+  /**
+   * An exec of it waits, which was made before this look: the facts are of the program after it, and what the process ran
+   * until then is not known.
+   */
+  readonly execWaits?: boolean;
 }
 
 /** What a scan also knows of the threads of a process. */

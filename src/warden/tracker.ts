@@ -205,19 +205,20 @@ export class Tracker {
 
   /**
    * Adds processes that a scan which began at `time` has not reached yet, because an event names one of them. They are
-   * reported as by `reconcile`, except the process `execed`, whose exec is that event.
+   * reported as by `reconcile`, except those of which an exec waits: that reports them.
    */
   adopt(
     scan: readonly ScannedProcess[],
     time: number,
     remembered: ReadonlyMap<number, Remembered> | undefined,
-    execed: number | undefined,
   ): Differences {
+    const waiting = new Set<number>();
+    for (const { pid, execWaits } of scan) if (execWaits === true) waiting.add(pid);
     const differences = this.forest.reconcile(scan, time, remembered);
     for (const process of differences.ended) this.missedExit(process);
     for (const { process } of differences.found) this.started(process);
     for (const { process, facts } of differences.found)
-      if (process.pid !== execed && isNew(process, remembered)) this.runs(process, facts, "procfs", time);
+      if (!waiting.has(process.pid) && isNew(process, remembered)) this.runs(process, facts, "procfs", time);
     return differences;
   }
 

@@ -244,17 +244,39 @@ class Warden {
 
   private drain(): void {
     this.updateClocks();
-    const { forestStore, source, link } = this.parts;
+    const { forestStore, link } = this.parts;
     forestStore.changed();
-    try {
-      // What is reported of these events is sent before another warden could no longer get them.
-      source.drain(
+    const scan = this.firstScan;
+    if (scan?.mustHold === true) {
+      this.drainInto((event) => scan.hold(event));
+      scan.handleHeld(
+        () => this.drainInto((event) => scan.hold(event)),
         (event) => this.handleEvent(event),
-        () => link.flush(),
       );
+      link.flush();
+      return;
+    }
+    // What is reported of these events is sent before another warden could no longer get them.
+    this.drainInto(
+      (event) => (scan === undefined ? this.handleEvent(event) : this.handleDuring(scan, event)),
+      () => link.flush(),
+    );
+  }
+
+  private drainInto(sink: (event: ProcessEvent) => void, onHandled: () => void = () => undefined): void {
+    try {
+      this.parts.source.drain(sink, onHandled);
     } catch (error) {
       this.switchSensor(error);
     }
+  }
+
+  private handleDuring(scan: FirstScan, event?: ProcessEvent): void {
+    if (event !== undefined) scan.hold(event);
+    scan.handleHeld(
+      () => undefined,
+      (held) => this.handleEvent(held),
+    );
   }
 
   /** Drains until no event from before is left. */
@@ -266,7 +288,6 @@ class Warden {
   private handleEvent(event: ProcessEvent): void {
     const { tracker, capture, recordChange } = this.parts;
     if (this.events !== undefined && !this.isOwn(this.events, event)) return;
-    this.firstScan?.onEvent(event);
     this.scan?.slices.onEvent(event);
     try {
       tracker.handle(event);
@@ -553,16 +574,19 @@ class Warden {
     const restored = isContinued ? undefined : forestStore.restore(saved);
     const remembered = restored?.processes;
     const isRestart = !isContinued && saved?.run === this.options.run;
-    const scan = new FirstScan({ reader, tracker, remembered, isRestart, time });
+    const scan = new FirstScan({ reader, tracker, remembered, isRestart, isContinued, time });
     this.firstScan = scan;
     const drain = (): void => {
       if (monotonicNow() < time + PATIENT_SCAN_NS) this.drain();
     };
     while (!scan.readSlice()) drain();
+    // What happened before the last process was read.
+    this.drain();
     const processes = withoutZombies(scan.result(), source.sensor);
     learner.onScan(processes);
     const steps = scan.applying(processes);
     while (!doSlice(steps)) drain();
+    this.handleDuring(scan);
     this.firstScan = undefined;
     restored?.release();
     if (isRestart && source.sensor.isContinued !== true) this.countRestart(remembered, scan.found, time);

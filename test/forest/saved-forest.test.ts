@@ -19,12 +19,13 @@ function procOf(world: World, next: World) {
   );
 }
 
-function restart(world: World, bootId = "boot") {
+function restart(world: World, bootId = "boot", execWaits?: number) {
   const saved: unknown = JSON.parse(JSON.stringify(saveForest(world.forest, "boot", encode)));
   const next = new World();
   next.now = world.now;
   const restored = restoreForest(next.forest, saved, bootId, decode);
-  next.forest.reconcile(procOf(world, next), next.now * 1e6, restored.processes);
+  const found = procOf(world, next).map((each) => ({ ...each, execWaits: each.pid === execWaits }));
+  next.forest.reconcile(found, next.now * 1e6, restored.processes);
   restored.release();
   return next;
 }
@@ -46,6 +47,18 @@ describe("a restart of treewarden in the same boot", () => {
     expect(next.names(300)).toBe("sshd/bash/daemon");
     expect(next.forest.get(300)?.lineage.complete).toBe(true);
     expect(next.forest.get(300)?.lineage.parent?.earlier.map((program) => program.key)).toEqual(["env"]);
+  });
+
+  test("leaves uncertain what a process has forked before an exec that waits: it may have made others meanwhile", () => {
+    const next = restart(lively(), "boot", 100);
+    next.spawn(100, 400, "sh");
+    expect(next.names(400)).toBe("sshd/sh");
+    expect(next.forest.get(400)?.lineage.uncertain).toBe(true);
+    next.exec(100, "sshd-session");
+    next.spawn(100, 500, "sh");
+    expect(next.names(500)).toBe("sshd-session/sh");
+    expect(next.forest.get(500)?.lineage.uncertain).toBe(false);
+    expect(next.forest.get(300)?.lineage.uncertain).toBe(false);
   });
 
   test("keeps nothing of processes that have ended meanwhile", () => {

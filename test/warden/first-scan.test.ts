@@ -45,12 +45,20 @@ class Rig {
     tracker: this.tracker,
     remembered: undefined,
     isRestart: false,
+    isContinued: false,
     time: monotonicNow(),
   });
 
-  handle(event: ProcessEvent): void {
-    this.scan.onEvent(event);
-    this.tracker.handle(event);
+  /** `events` wait when the warden looks, and `later` when it looks again. */
+  handle(events: readonly ProcessEvent[], later: readonly ProcessEvent[] = []): void {
+    const hold = (held: readonly ProcessEvent[]): void => {
+      for (const event of held) this.scan.hold(event);
+    };
+    hold(events);
+    this.scan.handleHeld(
+      () => hold(later),
+      (event) => this.tracker.handle(event),
+    );
   }
 
   finish(): void {
@@ -63,9 +71,15 @@ class Rig {
   }
 }
 
-function execOf(pid: number, parentPid: number): ProcessEvent {
-  const facts = { ...unknownFacts, executable: "/usr/bin/sleep", parentPid, uid: 0 };
+function execOf(pid: number, parentPid: number, executable = "/usr/bin/sleep"): ProcessEvent {
+  const facts = { ...unknownFacts, executable, parentPid, uid: 0 };
   return { kind: "exec", source: "ebpf", time: monotonicNow(), pid, facts };
+}
+
+function forkOf(pid: number, parentPid: number): ProcessEvent {
+  const startTicks = (new FactsReader().startTicks(parentPid) ?? 0) + 1;
+  const time = monotonicNow();
+  return { kind: "fork", source: "ebpf", time, pid, parentPid, startTicks, startExact: true };
 }
 
 const ownLabel = (rig: Rig): string => {
@@ -75,7 +89,7 @@ const ownLabel = (rig: Rig): string => {
 
 test("an exec before the scan has reached anything has its ancestors, and is reported once", () => {
   const rig = new Rig();
-  rig.handle(execOf(sleeping.pid, process.pid));
+  rig.handle([execOf(sleeping.pid, process.pid)]);
   const [exec] = rig.reported.filter(({ pid }) => pid === sleeping.pid);
   expect(ownLabel(rig)).not.toBe("");
   expect(exec?.tree).toBe(`${ownLabel(rig)}/sleep`);
@@ -86,19 +100,8 @@ test("an exec before the scan has reached anything has its ancestors, and is rep
 
 test("a child of a process that the scan has not reached belongs to it, also when it has ended by then", () => {
   const rig = new Rig();
-  const startTicks = new FactsReader().startTicks(process.pid) ?? 0;
   const child = 4_194_303;
-  const time = monotonicNow();
-  rig.handle({
-    kind: "fork",
-    source: "ebpf",
-    time,
-    pid: child,
-    parentPid: process.pid,
-    startTicks: startTicks + 1,
-    startExact: true,
-  });
-  rig.handle(execOf(child, process.pid));
+  rig.handle([forkOf(child, process.pid), execOf(child, process.pid)]);
   expect(rig.reported.find(({ pid }) => pid === child)?.tree).toBe(`${ownLabel(rig)}/sleep`);
 });
 
@@ -108,4 +111,53 @@ test("what events did not name is found by the scan, whole", () => {
   expect(rig.of(sleeping.pid)).toEqual(["procfs"]);
   const found = rig.tracker.forest.get(sleeping.pid);
   expect(found && treeOf(found.lineage).exact).toBe(`${ownLabel(rig)}/sleep`);
+});
+
+const child = 4_194_303;
+const forked = (): ProcessEvent[] => [
+  forkOf(child, sleeping.pid),
+  execOf(child, sleeping.pid, "/usr/bin/true"),
+];
+
+for (const { when, handle } of [
+  {
+    when: "that waits behind its children's",
+    handle: (rig: Rig) => rig.handle([...forked(), execOf(sleeping.pid, process.pid)]),
+  },
+  {
+    when: "that is made while it is read",
+    handle: (rig: Rig) => {
+      rig.handle(forked(), [execOf(sleeping.pid, process.pid)]);
+      rig.handle([]);
+    },
+  },
+])
+  test(`what a process ran before an exec ${when} is not known, and not what it runs since`, () => {
+    const rig = new Rig();
+    handle(rig);
+    const of = rig.tracker.forest.get(child);
+    expect(of && treeOf(of.lineage).exact).toBe(`${ownLabel(rig)}/unknown/true`);
+    expect(of?.lineage.uncertain).toBe(true);
+    const itself = rig.tracker.forest.get(sleeping.pid);
+    expect(itself && treeOf(itself.lineage).exact).toBe(`${ownLabel(rig)}/sleep`);
+    expect(itself?.lineage.uncertain).toBe(false);
+    expect(itself?.lineage.earlier).toEqual([]);
+    rig.finish();
+    expect(rig.of(sleeping.pid)).toEqual(["ebpf"]);
+  });
+
+test("after an exec the children of a process belong to what it runs since", () => {
+  const rig = new Rig();
+  rig.handle([execOf(sleeping.pid, process.pid), ...forked()]);
+  const of = rig.tracker.forest.get(child);
+  expect(of && treeOf(of.lineage).exact).toBe(`${ownLabel(rig)}/sleep/true`);
+  expect(of?.lineage.uncertain).toBe(false);
+});
+
+test("what has ended before anything could be read of it has lost its ancestors", () => {
+  const rig = new Rig();
+  rig.handle([execOf(child, 0, "/usr/bin/true")]);
+  const of = rig.tracker.forest.get(child);
+  expect(of && treeOf(of.lineage).exact).toBe("/true");
+  expect(of?.lineage.uncertain).toBe(true);
 });
