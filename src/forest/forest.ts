@@ -268,6 +268,25 @@ export class Forest {
   }
 
   /**
+   * Gives a known process the ancestors that it has now, as if a scan had found it: it was forked before anything was known of
+   * its parent. Undefined if it has ended meanwhile, or has no parent.
+   */
+  relink({ pid, facts }: ScannedProcess): Process | undefined {
+    const process = this.live.get(pid);
+    const parent = facts.parentPid === undefined ? undefined : this.live.get(facts.parentPid);
+    if (process === undefined || parent === undefined) return undefined;
+    if (facts.startTicks === undefined || !startsAt(process, facts.startTicks)) return undefined;
+    const { execId, execed, lineage } = process;
+    process.linkGuessed = true;
+    this.setAncestry(process, parent.lineage);
+    // An event has said what it executed. A copy of its parent runs what that ran.
+    const program = execed ? lineage.program : this.inputs.identifyRunning(facts, undefined);
+    this.setProgram(process, facts, program);
+    process.execId = execId;
+    return process;
+  }
+
+  /**
    * Removes processes that a scan did not find, unless an exit event has removed them since; returns those it removed.
    * This is a step of its own because the exec of a process that ended before the scan may still wait in the sensor,
    * and it needs the process and its tree.

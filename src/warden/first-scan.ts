@@ -101,6 +101,23 @@ export class FirstScan {
     this.found += step.value.found.length;
   }
 
+  /**
+   * To be called when no event is held any more. A process that lives on and whose ancestors were unknown when it was forked
+   * would be uncertain for all its life: it gets those that it has now, and is judged with them.
+   */
+  settleLineages(): void {
+    const { reader, tracker, remembered, isRestart, time } = this.inputs;
+    const { forest } = tracker;
+    // Then what is uncertain is so because of what was lost.
+    if (isRestart || forest.lossTime !== undefined) return;
+    // Parents come before the children that they have forked.
+    for (const process of [...forest.processes()]) {
+      if (!process.lineage.uncertain || remembered?.has(process.pid) === true) continue;
+      const group = readGroup(reader, process.pid);
+      if (group !== undefined && !group.leaderEnded) tracker.relink(group, time);
+    }
+  }
+
   private countExec(pid: number, change: number): void {
     const count = (this.execsHeld.get(pid) ?? 0) + change;
     if (count > 0) this.execsHeld.set(pid, count);

@@ -222,6 +222,12 @@ export class Tracker {
     return differences;
   }
 
+  /** See `Forest.relink`; reported as what a scan finds that began at `time`. */
+  relink(scanned: ScannedProcess, time: number): void {
+    const process = this.forest.relink(scanned);
+    if (process !== undefined) this.runs(process, scanned.facts, "procfs", time);
+  }
+
   /** Fills the empty forest with what another warden has left, see `snapshotForest`. Throws if it is inconsistent. */
   restore(snapshot: string, decode: (program: unknown) => Runnable): void {
     restoreSnapshot(this.forest, snapshot, decode);

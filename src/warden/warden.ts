@@ -253,7 +253,6 @@ class Warden {
         () => this.drainInto((event) => scan.hold(event)),
         (event) => this.handleEvent(event),
       );
-      link.flush();
       return;
     }
     // What is reported of these events is sent before another warden could no longer get them.
@@ -587,6 +586,7 @@ class Warden {
     const steps = scan.applying(processes);
     while (!doSlice(steps)) drain();
     this.handleDuring(scan);
+    scan.settleLineages();
     this.firstScan = undefined;
     restored?.release();
     if (isRestart && source.sensor.isContinued !== true) this.countRestart(remembered, scan.found, time);

@@ -54,10 +54,10 @@ describe.skipIf(reason !== undefined)("before a process is killed", () => {
     );
     const flags = ["--config", config, "--policy", join(folder, "policy.json"), "--enforcement", "kill"];
     treewarden = await Running.start(flags, {}, folder);
-    // What is killed before these files are there has no copy.
+    // What is killed before such a file is there has no copy. They are made one after another: of two, one is open.
     const copies = join(folder, "state/evidence");
     const isPrepared = () =>
-      existsSync(copies) && readdirSync(copies).some((name) => name.startsWith("new-"));
+      existsSync(copies) && readdirSync(copies).filter((name) => name.startsWith("new-")).length > 1;
     await until("files wait for copies", isPrepared);
     server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } });
   });

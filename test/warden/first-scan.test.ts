@@ -1,5 +1,6 @@
 // Events that come during the first scan are judged with whole lineages, and nothing is judged twice.
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { identify } from "../../src/fingerprint/identify.ts";
 import { treeOf } from "../../src/fingerprint/tree.ts";
 import { monotonicNow, suspendedFor } from "../../src/linux/clock.ts";
@@ -145,6 +146,39 @@ for (const { when, handle } of [
     rig.finish();
     expect(rig.of(sleeping.pid)).toEqual(["ebpf"]);
   });
+
+test("a child that lives on has, once the start is over, the ancestors that it has then, and is reported with them", async () => {
+  const script = Bun.spawn(["sh", "-c", "tail -f /dev/null & tail -f /dev/null & exec sleep 60"]);
+  const children = `/proc/${script.pid}/task/${script.pid}/children`;
+  const pids = (): number[] => readFileSync(children, "latin1").split(" ").slice(0, -1).map(Number);
+  const names = (): string[] =>
+    [script.pid, ...pids()].map((pid) => readFileSync(`/proc/${pid}/comm`, "latin1").trimEnd());
+  while (names().join(" ") !== "sleep tail tail") await Bun.sleep(5);
+  const [executing = 0, copied = 0] = pids();
+  try {
+    const rig = new Rig();
+    const fork = (pid: number): ProcessEvent => {
+      const startTicks = new FactsReader().startTicks(pid) ?? 0;
+      return { ...forkOf(pid, script.pid), startTicks } as ProcessEvent;
+    };
+    const exec = execOf(script.pid, process.pid);
+    rig.handle([fork(executing), execOf(executing, script.pid, "/usr/bin/tail"), fork(copied), exec]);
+    expect(rig.tracker.forest.get(copied)?.lineage.uncertain).toBe(true);
+    rig.finish();
+    rig.scan.settleLineages();
+    for (const pid of [executing, copied]) {
+      const of = rig.tracker.forest.get(pid);
+      expect(of && treeOf(of.lineage).exact).toBe(`${ownLabel(rig)}/sleep/tail`);
+      expect(of?.lineage.uncertain).toBe(false);
+      expect(of?.lineage.complete).toBe(false);
+    }
+    expect(rig.of(executing)).toEqual(["ebpf", "procfs"]);
+    expect(rig.of(copied)).toEqual(["procfs"]);
+  } finally {
+    for (const pid of [executing, copied, script.pid]) process.kill(pid);
+    await script.exited;
+  }
+});
 
 test("after an exec the children of a process belong to what it runs since", () => {
   const rig = new Rig();
