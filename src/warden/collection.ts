@@ -18,10 +18,10 @@ const GROWTH_BYTES = 16 << 20;
  */
 const CODE_GROWTH_BYTES = 4 << 20;
 /**
- * Code is discarded where at most this many polls had events lately, a few programs a second: under more of them it would be
- * needed again at once. Hardly any host is without events for seconds.
+ * Code is discarded where at most this many events came in the last 5 to 10 s, those of 13 to 27 programs a second: under more
+ * of them it would be needed again at once. Polls tell nothing: events of a load come in batches.
  */
-const CALM_POLLS = 200;
+const CALM_EVENTS = 400;
 const CALM_NS = 5e9;
 /**
  * The shortest time from one time to the next: after it the first event takes 6 ms, and compiling again what runs again
@@ -35,7 +35,7 @@ export class Collection {
   /** The earliest time of the next collection; undefined if nothing has happened since the last one. */
   private wantedFrom: number | undefined;
   private lastWork = 0;
-  private readonly polls = new RecentCount(CALM_NS);
+  private readonly events = new RecentCount(CALM_NS);
   private measuredAt = Number.NEGATIVE_INFINITY;
   private residentAfter: number;
   private isDiscardWanted = false;
@@ -49,10 +49,10 @@ export class Collection {
     this.residentAfterDiscard = this.residentAfter;
   }
 
-  /** To be called after a poll with events. Collects only if memory has grown beyond its limit. */
-  worked(now: number): void {
+  /** To be called after a poll with `events`, or with other work. Collects only if memory has grown beyond its limit. */
+  worked(now: number, events: number): void {
     this.lastWork = now;
-    this.polls.add(now);
+    this.events.add(now, events);
     this.wantedFrom ??= now + COLLECT_NS;
     if (now < this.wantedFrom || now - this.measuredAt < COLLECT_NS) return;
     this.measuredAt = now;
@@ -79,7 +79,7 @@ export class Collection {
   private discardDueIn(now: number): number {
     if (!this.isDiscardWanted) return Number.POSITIVE_INFINITY;
     const quietIn = this.lastWork + QUIET_NS - now;
-    return this.polls.at(now) > CALM_POLLS ? Math.max(quietIn, this.polls.fewerIn(now)) : quietIn;
+    return this.events.at(now) > CALM_EVENTS ? Math.max(quietIn, this.events.fewerIn(now)) : quietIn;
   }
 
   private collect(now: number): void {

@@ -93,6 +93,7 @@ class Warden {
   private readonly parts: WardenParts;
   private isStopping = false;
   private collection = new Collection(ownMemory);
+  private handled = 0;
   /** The earliest time of the next report of learned trees; ns, CLOCK_MONOTONIC. */
   private reportLearnedAt = 0;
   /** The error that ends the warden; undefined if it stops by an order. */
@@ -180,7 +181,7 @@ class Warden {
         if (epoch.current !== this.watchingEpoch) this.reportWatching();
         link.flush();
         // A collection may take milliseconds, so it comes after every verdict of this turn has been sent.
-        if (ready > 0) this.collection.worked(monotonicNow());
+        if (ready > 0) this.collection.worked(monotonicNow(), this.takeHandled());
         else await this.collection.idle(monotonicNow());
         if (fileWriter.busy) await fileWriter.runEventLoop();
       }
@@ -283,10 +284,18 @@ class Warden {
     for (let i = 0; i < MOST_DRAINS; i += 1) this.drain();
   }
 
+  /** The number of events that were handled since the last call. */
+  private takeHandled(): number {
+    const { handled } = this;
+    this.handled = 0;
+    return handled;
+  }
+
   /** An exception here is a bug of treewarden. It is reported, and the loop continues with the next event. */
   private handleEvent(event: ProcessEvent): void {
     const { tracker, capture, recordChange } = this.parts;
     if (this.events !== undefined && !this.isOwn(this.events, event)) return;
+    this.handled += 1;
     this.scan?.slices.onEvent(event);
     try {
       tracker.handle(event);

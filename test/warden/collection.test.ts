@@ -25,13 +25,13 @@ beforeEach(() => {
   });
 });
 
-/** Events every `everyMs` for `seconds`; between two of them a timer of something else ends the poll. */
-async function load(everyMs: number, seconds: number): Promise<void> {
+/** `events` every `everyMs` for `seconds`; between two of them a timer of something else ends the poll. */
+async function load(everyMs: number, seconds: number, events = 3): Promise<void> {
   for (const end = now + seconds * SECOND; now < end; ) {
     now += (everyMs * MS) / 2;
     await collection.idle(now);
     now += (everyMs * MS) / 2;
-    collection.worked(now);
+    collection.worked(now, events);
   }
 }
 
@@ -113,6 +113,15 @@ test("under a load that goes on it keeps its code, and goes on collecting", asyn
   }
   expect(discarded).toEqual([]);
   expect(collected.length).toBeGreaterThan(30);
+});
+
+test("a pause of seconds in a load whose events come in batches is not calm", async () => {
+  resident += 6 * MIB;
+  for (let burst = 0; burst < 60; burst += 1) {
+    await load(100, 3, 300);
+    await quiet(2);
+  }
+  expect(discarded).toEqual([]);
 });
 
 test("code that was discarded is not discarded again for five minutes", async () => {
